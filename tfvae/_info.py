@@ -1,0 +1,36 @@
+"""What was built and what is in use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfvae import _config, _native
+from tfvae.ops import _backend
+
+
+def build_info() -> dict[str, Any]:
+    """Tell what was built, what is in use and why.
+
+    Loads the compiled library if nothing has yet.
+
+    Returns:
+        A dictionary: ``backend`` (``"native"`` or ``"reference"``: what an op called now would run), ``requested``
+        (what ``TFVAE_BACKEND`` asks for), ``problem`` (why native is not usable, or None), ``built`` (what the library
+        was built from: TensorFlow, compiler, instruction sets, CUDA architectures; None without a library) and
+        ``versions``.
+
+    Example:
+
+    >>> import tfvae
+    >>> sorted(tfvae.build_info())
+    ['backend', 'built', 'problem', 'requested', 'versions']
+    """
+    problem = _native.problem()
+    asked = _backend.asked()
+    return {
+        "backend": "native" if problem is None and asked != "reference" else "reference",
+        "requested": _config.backend(),
+        "problem": problem,
+        "built": _native.metadata(),
+        "versions": _native.versions(),
+    }

@@ -1,0 +1,136 @@
+"""Find the compiled op library, check that it fits this TensorFlow, load it once, and tell about it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import platform
+import threading
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+LIBRARY_NAME = "libtfvae_ops.so"
+REMEDY = "Rebuild with `pip install --force-reinstall --no-deps .` in the source folder."
+_FOLDER = Path(__file__).resolve().parent / "_lib"
+_OP_NAME = "TfvaeReparameterizeKl"
+
+_logger = logging.getLogger("tfvae")
+_lock = threading.Lock()
+
+
+class _Unusable(Exception):
+    """Why the library cannot be used, in one sentence with its remedy."""
+
+
+def load() -> Any | None:
+    """Return the module of compiled ops, loading it on the first call, or None where it is not usable."""
+    with _lock:
+        return _outcome()[0]
+
+
+def problem() -> str | None:
+    """Return why the compiled ops are not usable, or None if they are."""
+    with _lock:
+        return _outcome()[1]
+
+
+@functools.cache
+def announce_fallback() -> None:
+    """Say, once per process and in one line, that and why the reference is used."""
+    _logger.warning("tfvae runs on stock TensorFlow ops, several times slower than its own kernel: %s", problem())
+
+
+def metadata() -> dict[str, Any] | None:
+    """Return what the library was built from (the JSON beside it), or None where nothing was built."""
+    try:
+        return _read_metadata()
+    except _Unusable:
+        return None
+
+
+@functools.cache
+def _outcome() -> tuple[Any | None, str | None]:
+    try:
+        return _load_checked(), None
+    except _Unusable as error:
+        return None, str(error)
+
+
+def _load_checked() -> Any:
+    path = _FOLDER / LIBRARY_NAME
+    built = _read_metadata()
+    if built["tensorflow"] != tf.__version__:
+        raise _Unusable(
+            f"{path} was built against TensorFlow {built['tensorflow']} and this is TensorFlow {tf.__version__}. {REMEDY}"
+        )
+    if not path.is_file():
+        raise _Unusable(f"the compiled library {path} is missing. {REMEDY}")
+    _refuse_second_copy(path)
+    try:
+        return tf.load_op_library(str(path))
+    except (tf.errors.OpError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise _Unusable(
+            f"{path}, built against TensorFlow {built['tensorflow']}, does not load under TensorFlow {tf.__version__} "
+            f"({reason}). {REMEDY}"
+        ) from error
+
+
+def _read_metadata() -> dict[str, Any]:
+    path = _FOLDER / "build.json"
+    try:
+        built = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _Unusable(
+            f"this installation for TensorFlow {tf.__version__} has no compiled library in {_FOLDER}. "
+            "Install g++ 11 or newer (or clang 14) and run `pip install --force-reinstall --no-deps .` in the source folder."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _Unusable(f"{path} cannot be read ({error}). {REMEDY}") from None
+    if not isinstance(built, dict) or not isinstance(built.get("tensorflow"), str):
+        raise _Unusable(f"{path} does not say which TensorFlow the library was built against. {REMEDY}")
+    return built
+
+
+def _refuse_second_copy(path: Path) -> None:
+    """A second copy under another path loads silently and then breaks every call, so look before loading."""
+    if not _is_registered(_OP_NAME):
+        return
+    mapped = _mapped_copies()
+    if str(path) not in mapped:
+        raise _Unusable(
+            f"another copy of the compiled ops is already loaded from {', '.join(mapped) or 'an unknown path'}, "
+            f"so {path} was not loaded. Keep one installation of tfvae on sys.path and start a new process."
+        )
+
+
+def _is_registered(op_name: str) -> bool:
+    from tensorflow.python.framework import op_def_registry
+
+    return op_def_registry.get(op_name) is not None
+
+
+def _mapped_copies() -> list[str]:
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return sorted({line[line.index("/") :] for line in lines if line.endswith("/" + LIBRARY_NAME)})
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what runs: Python, TensorFlow, Keras, TFP and NumPy."""
+    import keras
+    import numpy as np
+    import tensorflow_probability as tfp
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "tensorflow_probability": tfp.__version__,
+        "numpy": np.__version__,
+    }

@@ -1,0 +1,61 @@
+"""Which implementation an op takes: the compiled kernel or the plain-TensorFlow reference."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+from tfvae import _config, _native
+
+_asked: contextvars.ContextVar[str | None] = contextvars.ContextVar("tfvae_backend", default=None)
+
+
+def asked() -> str:
+    """Return what the innermost ``use_backend`` block, else the environment, asks for."""
+    return _asked.get() or _config.backend()
+
+
+def in_use() -> str:
+    """Return ``native`` or ``reference``: what an op called here and now would run."""
+    if asked() == "reference":
+        return "reference"
+    if _native.load() is not None:
+        return "native"
+    if asked() == "native":
+        raise RuntimeError(
+            f"The native backend was asked for and is not usable: {_native.problem()} "
+            "Or set TFVAE_BACKEND=auto to run on stock TensorFlow ops."
+        )
+    _native.announce_fallback()
+    return "reference"
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Choose the backend of every op called, or traced into a function, inside the block.
+
+    Args:
+        name: ``"native"`` (the compiled kernel; raises if there is none), ``"reference"`` (plain TensorFlow ops) or
+            ``"auto"`` (native where usable).
+
+    Raises:
+        ValueError: if ``name`` is none of these.
+        RuntimeError: if ``"native"`` is asked for and the compiled library is not usable; the message says why.
+
+    Example:
+
+    >>> import tfvae
+    >>> with tfvae.use_backend("reference"):
+    ...     tfvae.build_info()["backend"]
+    'reference'
+    """
+    if name not in _config.BACKENDS:
+        raise ValueError(f"The backend must be one of {', '.join(_config.BACKENDS)}, not {name!r}.")
+    token = _asked.set(name)
+    try:
+        if name == "native":
+            in_use()
+        yield
+    finally:
+        _asked.reset(token)

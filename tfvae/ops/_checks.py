@@ -1,0 +1,70 @@
+"""Turn the arguments of the ops into tensors, or say what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+_NAMES = ", ".join(dtype.name for dtype in DTYPES)
+
+
+def as_seed(seed: Any) -> tf.Tensor:
+    """Return ``seed`` as an integer tensor of shape [2]; Python integers become int64."""
+    if seed is None:
+        raise TypeError("seed must be two integers, as for tf.random.stateless_normal, not None. Pass seed=[1, 2], say.")
+    if not tf.is_tensor(seed) and not hasattr(seed, "dtype"):
+        try:
+            seed = np.asarray(seed, dtype=np.int64)
+        except (TypeError, ValueError, OverflowError):
+            if not any(tf.is_tensor(part) for part in tf.nest.flatten(seed)):
+                raise TypeError(f"seed must be two integers that fit in 64 bits, not {seed!r}.") from None
+    seed = tf.convert_to_tensor(seed)
+    if seed.dtype not in (tf.int32, tf.int64):
+        raise TypeError(f"seed must be int32 or int64, not {seed.dtype.name}.")
+    if not seed.shape.is_compatible_with([2]):
+        raise ValueError(f"seed must have shape [2], not {_show(seed.shape)}.")
+    return seed
+
+
+def as_parameters(mean: Any, log_var: Any, second: str = "log_var") -> tuple[tf.Tensor, tf.Tensor]:
+    """Return ``mean`` and ``log_var`` as floating tensors of one dtype, one shape and rank at least 1."""
+    mean = tf.convert_to_tensor(mean)
+    if mean.dtype not in DTYPES:
+        raise TypeError(f"mean must be one of {_NAMES}, not {mean.dtype.name}.")
+    log_var = (
+        tf.convert_to_tensor(log_var) if hasattr(log_var, "dtype") else tf.convert_to_tensor(log_var, dtype=mean.dtype)
+    )
+    if log_var.dtype != mean.dtype:
+        raise TypeError(
+            f"{second} must have the dtype of mean, {mean.dtype.name}, not {log_var.dtype.name}. Cast one of them."
+        )
+    if mean.shape.rank == 0:
+        raise ValueError("mean must have rank 1 or more (its last axis is the latent one), not shape [].")
+    if not mean.shape.is_compatible_with(log_var.shape):
+        raise ValueError(f"{second} must have the shape of mean, {_show(mean.shape)}, not {_show(log_var.shape)}.")
+    return mean, log_var
+
+
+def at_run_time(mean: tf.Tensor, log_var: tf.Tensor, seed: tf.Tensor) -> list[tf.Operation]:
+    """Return assertions for what the static shapes leave open, for a backend whose ops would broadcast instead."""
+    checks = []
+    if not seed.shape.is_fully_defined():
+        checks.append(
+            tf.debugging.assert_equal(tf.shape(seed), [2], message="seed must have shape [2], not the shape below.")
+        )
+    if not (mean.shape.is_fully_defined() and log_var.shape.is_fully_defined()):
+        message = "log_var must have the shape of mean; these are the two shapes."
+        checks.append(tf.debugging.assert_equal(tf.rank(mean), tf.rank(log_var), message=message))
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            checks.append(tf.debugging.assert_equal(tf.shape(mean), tf.shape(log_var), message=message))
+        if mean.shape.rank is None:
+            message = "mean must have rank 1 or more (its last axis is the latent one)."
+            checks.append(tf.debugging.assert_greater(tf.rank(mean), 0, message=message))
+    return [check for check in checks if check is not None]
+
+
+def _show(shape: tf.TensorShape) -> str:
+    return str(shape.as_list()).replace("None", "?") if shape.rank is not None else "<unknown>"

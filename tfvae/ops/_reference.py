@@ -1,0 +1,67 @@
+"""The op's specification in plain TensorFlow, differentiated by TensorFlow itself.
+
+Noise is a pure function of the seed and of the element's position: Philox-4x32-10 words (Salmon et al. 2011) turned
+into normals by Box-Muller with TensorFlow's conventions. The Box-Muller step is written out on the raw words because
+stock ``stateless_normal`` gives other normals under XLA, while the words agree everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+_SMALLEST_UNIFORM = 1e-7  # TensorFlow's guard against log(0), for both precisions.
+_SERIES_RADIUS = 0.5
+
+
+def accumulation_dtype(dtype: tf.DType) -> tf.DType:
+    """Return the dtype of noise, arithmetic and sums: float32 for the half precisions, else ``dtype``."""
+    return tf.float64 if dtype == tf.float64 else tf.float32
+
+
+def standard_normal(shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Return ``tf.random.stateless_normal(shape, seed, alg="philox")`` in any execution mode, float32 or float64."""
+    shape = tf.cast(shape, tf.int64)
+    size = tf.reduce_prod(shape)
+    per_group = 2 if dtype == tf.float64 else 4
+    groups = (size + per_group - 1) // per_group
+    words = tf.random.stateless_uniform(
+        tf.stack([groups, 4]), seed, dtype=tf.uint32, minval=None, maxval=None, alg="philox"
+    )
+    if dtype == tf.float64:
+        high = tf.bitwise.bitwise_and(words[:, 0::2], np.uint32(0xFFFFF))
+        bits = tf.bitwise.left_shift(tf.cast(high, tf.uint64), np.uint64(32)) | tf.cast(words[:, 1::2], tf.uint64)
+        uniform = tf.bitcast(bits | np.uint64(1023 << 52), tf.float64) - 1.0
+    else:
+        bits = tf.bitwise.bitwise_and(words, np.uint32(0x7FFFFF))
+        uniform = tf.bitcast(tf.bitwise.bitwise_or(bits, np.uint32(127 << 23)), tf.float32) - 1.0
+    radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(uniform[:, 0::2], _SMALLEST_UNIFORM)))
+    # TensorFlow multiplies by 2 pi in double precision and rounds the angle once.
+    angle = tf.cast(2.0 * math.pi * tf.cast(uniform[:, 1::2], tf.float64), dtype)
+    normals = tf.stack([tf.sin(angle) * radius, tf.cos(angle) * radius], axis=-1)
+    return tf.reshape(tf.reshape(normals, [-1])[:size], shape)
+
+
+def expm1_minus(x: tf.Tensor) -> tf.Tensor:
+    """Return ``exp(x) - 1 - x`` without the cancellation near zero, by its series ``x^2 (1/2 + x/6 + ...)`` there."""
+    near = tf.abs(x) < _SERIES_RADIUS
+    small = tf.where(near, x, tf.zeros_like(x))
+    terms = 18 if x.dtype == tf.float64 else 9
+    series = tf.zeros_like(x)
+    for k in reversed(range(2, terms)):
+        series = series * small + 1.0 / math.factorial(k)
+    large = tf.where(near, tf.ones_like(x), x)
+    return tf.where(near, small * small * series, tf.math.expm1(large) - large)
+
+
+def reparameterize_kl(
+    mean: tf.Tensor, log_var: tf.Tensor, seed: tf.Tensor, per_dimension: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return ``z = mean + exp(log_var / 2) eps`` and ``KL(N(mean, exp(log_var)) || N(0, 1))``."""
+    dtype = accumulation_dtype(mean.dtype)
+    m, lv = tf.cast(mean, dtype), tf.cast(log_var, dtype)
+    z = m + tf.exp(0.5 * lv) * standard_normal(tf.shape(mean, out_type=tf.int64), seed, dtype)
+    kl = 0.5 * (m * m + expm1_minus(lv))
+    return tf.cast(z, mean.dtype), kl if per_dimension else tf.reduce_sum(kl, axis=-1)
