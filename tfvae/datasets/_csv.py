@@ -1,0 +1,93 @@
+"""Comma-separated numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tfvae.datasets._examples import Source, as_examples
+
+_LABEL_COLUMNS = ("label", "class")
+
+
+def read_csv(path: Path) -> Source:
+    """Read an example a line; a first line that is not all numbers is the header."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return _read(path, _lines(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a readable .csv file ({error}). Save it as UTF-8 text with commas.") from error
+
+
+def _lines(file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(file)
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            yield reader.line_num, row
+
+
+def _read(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Source:
+    first = next(lines, None)
+    if first is None:
+        raise ValueError(f"{path} is empty; expected lines of numbers with commas between them.")
+    header = None if _all_numbers(first[1]) else [cell.strip() for cell in first[1]]
+    width = len(first[1])
+    rows = [] if header else [_numbers(path, first[0], first[1], width, None)]
+    rows.extend(_numbers(path, number, row, width, header) for number, row in lines)
+    if not rows:
+        raise ValueError(
+            f"{path} holds no numbers: its only line is {','.join(first[1])[:60]!r}. Put an example on every line."
+        )
+    return _source(path, np.stack(rows), header)
+
+
+def _source(path: Path, table: np.ndarray, header: list[str] | None) -> Source:
+    columns = [i for i, name in enumerate(header or []) if name.lower() in _LABEL_COLUMNS]
+    if len(columns) > 1:
+        raise ValueError(
+            f"{path} has {len(columns)} columns named label or class; expected at most one. Rename the rest."
+        )
+    if not columns:
+        return Source(str(path), as_examples(table, None, str(path)))
+    features = np.delete(table, columns[0], axis=1)
+    return Source(str(path), as_examples(features, table[:, columns[0]], str(path)))
+
+
+def _numbers(path: Path, line: int, row: list[str], width: int, header: list[str] | None) -> np.ndarray:
+    if len(row) != width:
+        raise ValueError(
+            f"{path}, line {line}, has {len(row)} values; expected {width}, as in its first line. "
+            "Give every line the same number of values."
+        )
+    try:
+        numbers = np.array([float(cell) for cell in row])
+    except ValueError:
+        column = next(i for i, cell in enumerate(row) if not _is_number(cell))
+        raise ValueError(_describe_cell(path, line, column, header, f"{row[column].strip()!r}")) from None
+    if not np.isfinite(numbers).all():
+        column = int(np.argmin(np.isfinite(numbers)))
+        raise ValueError(_describe_cell(path, line, column, header, str(numbers[column])))
+    return numbers
+
+
+def _describe_cell(path: Path, line: int, column: int, header: list[str] | None, found: str) -> str:
+    name = f" ({header[column]})" if header else ""
+    return (
+        f"{path}, line {line}, column {column + 1}{name}, holds {found}; expected a finite number. "
+        "Fill in, convert or remove that value."
+    )
+
+
+def _all_numbers(row: list[str]) -> bool:
+    return all(_is_number(cell) for cell in row)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
