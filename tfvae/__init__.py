@@ -1,9 +1,22 @@
 """Variational autoencoders for Keras 3 on TensorFlow, with a fused reparameterize + KL op."""
 
-from tfvae import ops
+from tfvae import distributions, evidence, layers, models, objectives, ops
 from tfvae._info import build_info
+from tfvae.distributions import sample_and_kl
+from tfvae.models import VAE
 from tfvae.ops import use_backend
 
 __version__ = "0.1.0"
 
-__all__ = ["build_info", "ops", "use_backend"]
+__all__ = [
+    "VAE",
+    "build_info",
+    "distributions",
+    "evidence",
+    "layers",
+    "models",
+    "objectives",
+    "ops",
+    "sample_and_kl",
+    "use_backend",
+]

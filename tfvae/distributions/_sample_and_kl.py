@@ -1,0 +1,106 @@
+"""One sample of q and its KL to p, by the cheapest exact way there is."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfvae import ops
+from tfvae.distributions._normal import NormalDiag, StandardNormalDiag
+from tfvae.distributions._tfp import tfd
+from tfvae.ops import _checks
+
+
+class SampleAndKL(NamedTuple):
+    """A sample ``z`` of ``q``, the ``kl`` in nats, and how it was computed.
+
+    ``method`` is ``"fused"`` (the op, exact), ``"analytic"`` (TFP's formula, exact) or ``"monte_carlo"`` (the unbiased
+    estimate ``log q(z) - log p(z)`` of this sample; it may be negative).
+    """
+
+    z: tf.Tensor
+    kl: tf.Tensor
+    method: str
+
+
+def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
+    """Draw ``z ~ q``, differentiable in the parameters of ``q``, and return it with ``KL(q || p)`` in nats.
+
+    Both diagonal Gaussians over one vector (``MultivariateNormalDiag``, ``Independent(Normal)``): the fused op, with
+    ``q`` standardised by ``p``. Else TFP's registered KL. Else ``log q(z) - log p(z)``.
+
+    Args:
+        q: a TFP distribution, batch ``[...]``, event ``[D]`` or other.
+        p: a TFP distribution over the same events, its batch broadcasting with that of ``q``.
+        seed: two integers (int32 or int64, shape ``[2]``). Off the fused path ``z`` is
+            ``q.sample(seed=tf.cast(seed, tf.int32))``.
+
+    Returns:
+        ``SampleAndKL(z, kl, method)``: ``z`` of shape ``[..., *event]`` and dtype of ``q``, ``kl`` of shape ``[...]``.
+
+    Raises:
+        TypeError: if the dtypes differ, or the seed is no integer tensor.
+        ValueError: if the event shapes differ, or the seed has not shape ``[2]``.
+
+    Source: Kingma & Welling, "Auto-Encoding Variational Bayes" (2013), estimators A and B.
+
+    Example:
+
+    >>> import tfvae
+    >>> q, p = tfvae.distributions.DiagonalNormal(2)([[1.0, 1.0, 0.0, 0.0]]), tfvae.distributions.StandardNormal(2)()
+    >>> sample = tfvae.sample_and_kl(q, p, seed=[1, 2])
+    >>> sample.kl.numpy().tolist(), sample.method
+    ([1.0], 'fused')
+    """
+    if q.dtype != p.dtype:
+        raise TypeError(
+            f"q and p must have one dtype, not {q.dtype.name} and {p.dtype.name}. Cast the parameters of one."
+        )
+    if not q.event_shape.is_compatible_with(p.event_shape):
+        raise ValueError(f"q and p must be over the same events, not of shapes {q.event_shape} and {p.event_shape}.")
+    seed = _checks.as_seed(seed)
+    q_params, p_params = _gaussian_params(q), _gaussian_params(p)
+    if q_params is not None and p_params is not None and _broadcasts_into(p.batch_shape, q.batch_shape):
+        if isinstance(p, StandardNormalDiag):
+            return SampleAndKL(*ops.reparameterize_kl(*q_params, seed=seed), "fused")
+        return SampleAndKL(*_standardised(q_params, p_params, seed), "fused")
+    z = q.sample(seed=tf.cast(seed, tf.int32))
+    try:
+        return SampleAndKL(z, q.kl_divergence(p), "analytic")
+    except NotImplementedError:
+        return SampleAndKL(z, q.log_prob(z) - p.log_prob(z), "monte_carlo")
+
+
+def _gaussian_params(distribution: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """Return ``mean`` and ``log_var`` of a diagonal Gaussian over one vector, or None for anything else."""
+    if isinstance(distribution, NormalDiag) and distribution.log_var is not None:
+        return distribution.loc, distribution.log_var
+    independent = isinstance(distribution, tfd.Independent) and isinstance(distribution.distribution, tfd.Normal)
+    if isinstance(distribution, tfd.MultivariateNormalDiag) or (independent and distribution.event_shape.rank == 1):
+        return distribution.mean(), 2.0 * tf.math.log(distribution.stddev())
+    return None
+
+
+def _broadcasts_into(batch_shape: tf.TensorShape, target: tf.TensorShape) -> bool:
+    """Tell whether it is certain that the shape of q's samples is that of ``mean - prior_mean``."""
+    if batch_shape.rank == 0:
+        return True
+    if not (batch_shape.is_fully_defined() and target.is_fully_defined()):
+        return False
+    try:
+        return tf.broadcast_static_shape(batch_shape, target) == target
+    except ValueError:
+        return False
+
+
+def _standardised(
+    q: tuple[tf.Tensor, tf.Tensor], p: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Run the op on ``q`` in the coordinates in which ``p`` is standard normal; the KL does not change with them."""
+    dtype = q[0].dtype
+    if dtype in (tf.float16, tf.bfloat16):
+        q, p = (tuple(tf.cast(parameter, tf.float32) for parameter in pair) for pair in (q, p))
+    scale = tf.exp(0.5 * p[1])
+    z, kl = ops.reparameterize_kl((q[0] - p[0]) / scale, q[1] - p[1], seed=seed)
+    return tf.cast(p[0] + scale * z, dtype), kl

@@ -1,0 +1,72 @@
+"""What a training step needs beyond the loss: counting over replicas, and updates that never spoil the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def num_replicas() -> int:
+    """Return the number of replicas of the current strategy; 1 without one."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def global_sum(value: tf.Tensor) -> tf.Tensor:
+    """Return the sum of ``value`` over all replicas; to be called in one of them."""
+    if num_replicas() == 1:
+        return value
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def example_weights(sample_weight: Any, values: tf.Tensor) -> tf.Tensor:
+    """Return ``sample_weight`` as a vector like ``values`` ``[B]``; ones if it is None."""
+    if sample_weight is None:
+        return tf.ones_like(values)
+    weight = tf.convert_to_tensor(sample_weight)
+    if weight.shape.rank == 2 and weight.shape[1] == 1:
+        weight = tf.squeeze(weight, axis=1)
+    if weight.shape.rank != 1:
+        raise ValueError(f"sample_weight must have shape [B], one weight per example, not {weight.shape.as_list()}.")
+    return tf.cast(weight, values.dtype)
+
+
+def apply_finite(
+    optimizer: Any, gradients: list[tf.Tensor | None], weights: list[Any], skipped: keras.Variable
+) -> None:
+    """Apply the gradients if all of them, on all replicas, are finite; else change nothing and count it in ``skipped``.
+
+    A ``LossScaleOptimizer`` skips such updates by itself (and needs to see them, to find its scale); it is only made
+    sure that all replicas agree.
+    """
+    if not optimizer.built:
+        optimizer.build(weights)
+    finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
+    finite = global_sum(tf.cast(tf.logical_not(finite), tf.float32)) == 0.0
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        if num_replicas() > 1:
+            gradients = [None if g is None else _poison_unless(finite, g) for g in gradients]
+        optimizer.apply(gradients, weights)
+        return
+
+    def skip() -> None:
+        skipped.assign_add(1)
+
+    if num_replicas() == 1:
+        tf.cond(finite, lambda: optimizer.apply(gradients, weights), skip)
+        return
+
+    def across_replicas(strategy: tf.distribute.Strategy, finite: Any, gradients: Any) -> None:
+        def update() -> None:
+            strategy.extended.call_for_each_replica(optimizer.apply, args=(gradients, weights))
+
+        # A cond inside a replica may not merge replicas, as an optimizer does, so it stands around all of them.
+        tf.cond(strategy.experimental_local_results(finite)[0], update, skip)
+
+    tf.distribute.get_replica_context().merge_call(across_replicas, args=(finite, gradients))
+
+
+def _poison_unless(finite: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    gradient = tf.convert_to_tensor(gradient)
+    return tf.where(finite, gradient, tf.fill(tf.shape(gradient), tf.constant(float("nan"), gradient.dtype)))

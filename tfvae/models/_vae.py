@@ -1,0 +1,291 @@
+"""The variational autoencoder."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfvae import evidence, objectives, ops
+from tfvae.distributions import Family, StandardNormal
+from tfvae.evidence._importance import as_count
+from tfvae.layers._noise import NoiseState, as_seed_pair
+from tfvae.models import _checks, _training
+
+_EVIDENCE_ROWS = 128
+_DECODER_ROWS = 4096
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class VAE(keras.Model):
+    r"""A variational autoencoder made of any Keras encoder and decoder.
+
+    Maximises the evidence lower bound of every example, in nats,
+
+        elbo(x) = E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) <= log p(x)
+
+    with one reparameterized sample of ``z``. ``fit`` minimises ``kl_weight * kl - reconstruction`` averaged over the
+    examples (weighted by ``sample_weight``), plus the losses the networks add themselves; ``loss``, ``elbo``,
+    ``reconstruction`` and ``kl`` are reported as means over the examples, the last three always unweighted by
+    ``kl_weight``. Targets ``y`` are ignored.
+
+    An update whose gradients are not finite (a NaN in the batch, say) is skipped as a whole and counted in
+    ``skipped_updates``; the reported loss is NaN and ``fit`` warns at its end.
+
+    Args:
+        encoder: Keras model or layer that turns ``x`` into the posterior's parameters.
+        decoder: Keras model or layer that turns ``z`` ``[B, D]`` into the likelihood's parameters.
+        posterior: family of ``q(z|x)``, ``tfvae.distributions.DiagonalNormal(D)`` say.
+        likelihood: family of ``p(x|z)``.
+        prior: family of ``p(z)``, the standard normal if None. One that has parameters is learned with the networks.
+        kl_weight: initial value of the weight of the KL, a saved float32 weight of the model that callbacks may assign.
+        seed: where the noise starts, an integer, or None to draw one from Python's ``random``.
+        name: name of the model.
+
+    Raises:
+        TypeError: if a family or network is none.
+        ValueError: if sizes do not fit together, at construction where the networks are built, else at the first call.
+
+    Source: Kingma & Welling, "Auto-Encoding Variational Bayes" (2013).
+
+    Example:
+
+    >>> import keras, numpy as np, tfvae
+    >>> vae = tfvae.VAE(
+    ...     keras.Sequential([keras.Input([8]), keras.layers.Dense(4)]),
+    ...     keras.Sequential([keras.Input([2]), keras.layers.Dense(8)]),
+    ...     posterior=tfvae.distributions.DiagonalNormal(2),
+    ...     likelihood=tfvae.distributions.Normal(8),
+    ... )
+    >>> vae.compile("adam")
+    >>> history = vae.fit(np.zeros([32, 8], "float32"), verbose=0)
+    >>> sorted(history.history)
+    ['elbo', 'kl', 'loss', 'reconstruction']
+    """
+
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        *,
+        posterior: Family,
+        likelihood: Family,
+        prior: Family | None = None,
+        kl_weight: float = 1.0,
+        seed: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        prior = StandardNormal(posterior.event_shape[0]) if prior is None else prior
+        _checks.check_parts(encoder, decoder, posterior=posterior, likelihood=likelihood, prior=prior)
+        _checks.check_sizes(encoder, decoder, posterior, likelihood, prior)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.posterior_family = posterior
+        self.likelihood_family = likelihood
+        self.prior_family = prior
+        self.initial_kl_weight = _checks.as_kl_weight(kl_weight)
+        self.noise = NoiseState(seed, name="noise")
+        self.kl_weight = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(self.initial_kl_weight),
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            name="kl_weight",
+        )
+        self.skipped_updates = self.add_weight(
+            shape=(),
+            initializer="zeros",
+            dtype="int64",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="skipped_updates",
+        )
+        self.prior_params = None
+        if self.prior_family.params_size:
+            self.prior_params = self.add_weight(
+                shape=(self.prior_family.params_size,), initializer="zeros", autocast=False, name="prior_params"
+            )
+        self._term_means = [keras.metrics.Mean(name=name) for name in ("elbo", "reconstruction", "kl")]
+
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Return the mean of ``p(x|z)`` at the posterior mean, ``[B, *event]``."""
+        q = self._posterior(x, training)
+        return self.likelihood_family.mean(self._likelihood(self.posterior_family.mean(q), training))
+
+    def posterior(self, x: Any) -> Any:
+        """Return ``q(z|x)``, a TFP distribution of batch shape ``[B]``."""
+        return self._posterior(tf.convert_to_tensor(x), training=False)
+
+    def prior(self) -> Any:
+        """Return ``p(z)``, a TFP distribution of batch shape ``[]``."""
+        return self._prior(tf.float64 if self.compute_dtype == "float64" else tf.float32)
+
+    def likelihood(self, z: Any) -> Any:
+        """Return ``p(x|z)``, a TFP distribution of batch shape ``[B]``, for ``z`` of shape ``[B, D]``."""
+        return self._likelihood(tf.convert_to_tensor(z), training=False)
+
+    def elbo(self, x: Any, seed: Any = None) -> tf.Tensor:
+        """Return a one-sample estimate of the unweighted bound of every example, ``[B]``, in nats.
+
+        Args:
+            x: data ``[B, *event]``.
+            seed: an integer or two, for a reproducible result; None takes the model's own noise.
+        """
+        return self._terms(tf.convert_to_tensor(x), self._seed(seed), training=False).elbo
+
+    def log_likelihood(self, x: Any, num_samples: int = 1000, seed: Any = None) -> evidence.LogLikelihood:
+        """Estimate ``log p(x)`` of every example by importance sampling; see ``tfvae.evidence.importance_weighted``.
+
+        Args:
+            x: data ``[B, *event]``, any number of rows: they and the samples are worked off in blocks.
+            num_samples: number of importance samples per example.
+            seed: an integer or two, for a reproducible result; None takes the model's own noise.
+
+        Returns:
+            ``LogLikelihood(estimate, standard_error, effective_sample_size)``, each ``[B]`` and float64.
+        """
+        as_count(num_samples, "num_samples")
+        x = tf.convert_to_tensor(x)
+        start = self._seed(seed)
+        chunk_size = max(1, _DECODER_ROWS // max(1, min(_EVIDENCE_ROWS, len(x))))
+
+        @tf.function(reduce_retracing=True)
+        def block(rows: tf.Tensor, block_seed: tf.Tensor) -> evidence.LogLikelihood:
+            q = self.posterior(rows)
+            self._check_event(rows)
+            return evidence.importance_weighted(
+                q,
+                self._prior(q.dtype),
+                self.likelihood,
+                rows,
+                num_samples=num_samples,
+                seed=block_seed,
+                chunk_size=chunk_size,
+            )
+
+        blocks = []
+        for first in range(0, max(1, len(x)), _EVIDENCE_ROWS):
+            block_seed = tf.random.experimental.stateless_fold_in(start, first, alg="philox")
+            blocks.append(block(x[first : first + _EVIDENCE_ROWS], block_seed))
+        return evidence.LogLikelihood(*(tf.concat(parts, axis=0) for parts in zip(*blocks, strict=True)))
+
+    def sample(self, n: int, seed: Any = None) -> tf.Tensor:
+        """Return the mean of ``p(x|z)`` at ``n`` draws ``z ~ p(z)``, ``[n, *event]``.
+
+        For draws of ``x`` itself take ``vae.likelihood(vae.prior().sample(n)).sample()``.
+
+        Args:
+            n: number of draws.
+            seed: an integer or two, for a reproducible result; None takes the model's own noise.
+        """
+        z = self.prior().sample(n, seed=tf.cast(self._seed(seed), tf.int32))
+        return self.likelihood_family.mean(self.likelihood(z))
+
+    def reconstruct(self, x: Any) -> tf.Tensor:
+        """Return the mean of ``p(x|z)`` at the posterior mean of ``z``, ``[B, *event]``, as ``predict`` does."""
+        return self(tf.convert_to_tensor(x), training=False)
+
+    def encode(self, x: Any) -> tf.Tensor:
+        """Return the posterior mean of ``z``, ``[B, D]``."""
+        return self.posterior_family.mean(self.posterior(x))
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one optimizer step on one batch; called by ``fit``."""
+        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._build_on(x)
+        weights = self.trainable_weights
+        with self._step_backend(), tf.GradientTape() as tape:
+            terms = self._terms(x, self.noise.next_seed(), training=True)
+            loss = self.optimizer.scale_loss(self._loss(terms, sample_weight))
+        if not weights:
+            warnings.warn("The model has no trainable weights, so training changes nothing.", stacklevel=2)
+            return self.get_metrics_result()
+        with self._step_backend():
+            gradients = tape.gradient(loss, weights)
+        _training.apply_finite(self.optimizer, gradients, weights, self.skipped_updates)
+        return self.get_metrics_result()
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate one batch; called by ``evaluate``."""
+        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._build_on(x)
+        with self._step_backend():
+            self._loss(self._terms(x, self.noise.next_seed(), training=False), sample_weight)
+        return self.get_metrics_result()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, networks and families serialized by Keras."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+            "posterior": serialize(self.posterior_family),
+            "likelihood": serialize(self.likelihood_family),
+            "prior": serialize(self.prior_family),
+            "kl_weight": self.initial_kl_weight,
+            "seed": self.noise.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> VAE:
+        """Return the model that ``get_config`` described; the constructor validates every value."""
+        config = dict(config)
+        for part in ("encoder", "decoder", "posterior", "likelihood", "prior"):
+            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
+        return cls(**config)
+
+    def _posterior(self, x: tf.Tensor, training: bool | None) -> Any:
+        params = self.encoder(x, training=training)
+        return self.posterior_family(_checks.check_network_output(params, self.posterior_family, "encoder"))
+
+    def _prior(self, dtype: tf.DType) -> Any:
+        params = tf.zeros([0], dtype) if self.prior_params is None else tf.cast(self.prior_params, dtype)
+        return self.prior_family(params)
+
+    def _likelihood(self, z: tf.Tensor, training: bool | None) -> Any:
+        params = self.decoder(z, training=training)
+        return self.likelihood_family(_checks.check_network_output(params, self.likelihood_family, "decoder"))
+
+    def _check_event(self, x: tf.Tensor) -> None:
+        self.likelihood_family.check_event_shape(x.shape)
+
+    def _terms(self, x: tf.Tensor, seed: tf.Tensor, training: bool) -> objectives.ElboTerms:
+        self._check_event(x)
+        q = self._posterior(x, training)
+        return objectives.elbo_terms(q, self._prior(q.dtype), lambda z: self._likelihood(z, training), x, seed=seed)
+
+    def _loss(self, terms: objectives.ElboTerms, sample_weight: Any) -> tf.Tensor:
+        """Return this replica's part of the loss, a mean over the global batch, and update the reported means."""
+        per_example = objectives.negative_elbo(terms, self.kl_weight)
+        weight = _training.example_weights(sample_weight, per_example)
+        weighted = weight * per_example
+        batch = _training.global_sum(tf.cast(tf.shape(weighted)[0], weighted.dtype))
+        added = tf.add_n([tf.cast(loss, weighted.dtype) for loss in self.losses] or [tf.zeros([], weighted.dtype)])
+        self._loss_tracker.update_state(weighted + added)
+        for mean, values in zip(self._term_means, (terms.elbo, terms.reconstruction, terms.kl), strict=True):
+            mean.update_state(values, sample_weight=weight)
+        return tf.math.divide_no_nan(tf.reduce_sum(weighted), batch) + added / _training.num_replicas()
+
+    def _seed(self, seed: Any) -> tf.Tensor:
+        return self.noise.next_seed() if seed is None else as_seed_pair(seed)
+
+    def _build_on(self, x: tf.Tensor) -> None:
+        if not self.built:
+            self(x, training=False)
+
+    @contextlib.contextmanager
+    def _step_backend(self) -> Iterator[None]:
+        """Trace onto stock ops where the step is compiled by XLA, which cannot run the compiled op."""
+        if self.jit_compile:
+            with ops.use_backend("reference"):
+                yield
+        else:
+            yield

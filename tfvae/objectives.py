@@ -1,0 +1,75 @@
+"""What is optimised: from the terms of the evidence lower bound to a loss, in nats per example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfvae.distributions import sample_and_kl
+
+
+class ElboTerms(NamedTuple):
+    """The two terms of the bound per example, ``[B]``, in nats and unweighted, with the sample they came from.
+
+    ``elbo = reconstruction - kl`` is a lower bound of ``log p(x)`` in expectation over the noise.
+    """
+
+    reconstruction: tf.Tensor
+    kl: tf.Tensor
+    z: tf.Tensor
+
+    @property
+    def elbo(self) -> tf.Tensor:
+        """The unweighted bound, ``[B]``."""
+        return self.reconstruction - self.kl
+
+
+def elbo_terms(q: Any, p: Any, likelihood: Callable[[tf.Tensor], Any], x: tf.Tensor, *, seed: Any) -> ElboTerms:
+    """Return one-sample estimates of the terms of ``E_q[log p(x|z)] - KL(q(z|x) || p(z))``.
+
+    Args:
+        q: the posterior ``q(z|x)``, batch ``[B]``.
+        p: the prior ``p(z)``.
+        likelihood: turns ``z`` into the distribution ``p(x|z)``, batch ``[B]``.
+        x: data ``[B, *event]``, cast to the dtype of ``p(x|z)``.
+        seed: two integers, shape ``[2]``.
+
+    Returns:
+        ``ElboTerms(reconstruction, kl, z)``, both terms of shape ``[B]``.
+
+    Source: Kingma & Welling, "Auto-Encoding Variational Bayes" (2013), equation 3.
+
+    Example:
+
+    >>> import tensorflow as tf, tfvae
+    >>> from tfvae.distributions import DiagonalNormal, Normal, StandardNormal
+    >>> q = DiagonalNormal(1)([[0.0, 0.0]])
+    >>> terms = tfvae.objectives.elbo_terms(q, StandardNormal(1)(), Normal(1), tf.zeros([1, 1]), seed=[1, 2])
+    >>> terms.kl.numpy().tolist(), terms.elbo.shape.as_list()
+    ([0.0], [1])
+    """
+    sample = sample_and_kl(q, p, seed=seed)
+    decoded = likelihood(sample.z)
+    reconstruction = tf.cast(decoded.log_prob(tf.cast(x, decoded.dtype)), sample.kl.dtype)
+    return ElboTerms(reconstruction, sample.kl, sample.z)
+
+
+def negative_elbo(terms: ElboTerms, kl_weight: Any = 1.0) -> tf.Tensor:
+    """Return ``kl_weight * kl - reconstruction`` per example, ``[B]``: minus the bound where ``kl_weight`` is 1.
+
+    Args:
+        terms: the unweighted terms.
+        kl_weight: scalar weight of the KL (``beta``).
+
+    Source: Higgins et al., "beta-VAE" (2017), equation 4.
+
+    Example:
+
+    >>> import tensorflow as tf, tfvae
+    >>> terms = tfvae.objectives.ElboTerms(tf.constant([-3.0]), tf.constant([2.0]), tf.zeros([1, 1]))
+    >>> tfvae.objectives.negative_elbo(terms, 0.5).numpy().tolist()
+    [4.0]
+    """
+    return tf.cast(kl_weight, terms.kl.dtype) * terms.kl - terms.reconstruction
