@@ -1,0 +1,106 @@
+"""Fit the minimax polynomials of ``polynomials.h`` (Remez exchange, 110 digits) and print them with their error bounds.
+
+Run ``python csrc/core/fit_polynomials.py`` (needs mpmath) to reproduce every coefficient of that file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mpmath as mp
+import numpy as np
+
+mp.mp.dps = 110
+
+
+def remez(target: Callable, weight: Callable, low: float, high: float, degree: int) -> tuple[list, mp.mpf]:
+    """Return the coefficients that minimise ``max |weight (target - polynomial)|`` on [low, high], and that maximum."""
+    count = degree + 2
+    low, high = mp.mpf(low), mp.mpf(high)
+    nodes = [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * i / (count - 1)) for i in range(count)]
+    for _ in range(12):
+        system = mp.matrix(count, count)
+        values = mp.matrix(count, 1)
+        for i, x in enumerate(nodes):
+            for j in range(degree + 1):
+                system[i, j] = x**j
+            system[i, degree + 1] = (-1) ** i / weight(x)
+            values[i] = target(x)
+        solution = mp.lu_solve(system, values)
+        coefficients = [solution[j] for j in range(degree + 1)]
+        nodes, worst = _extrema(target, weight, coefficients, low, high, count)
+        if worst < abs(solution[degree + 1]) * (1 + mp.mpf(10) ** -6):
+            break
+    return coefficients, worst
+
+
+def _extrema(target, weight, coefficients, low, high, count):  # type: ignore[no-untyped-def]
+    grid = [low + (high - low) * i / 1500 for i in range(1501)]
+    errors = [weight(x) * (target(x) - mp.polyval(coefficients[::-1], x)) for x in grid]
+    picked: list[int] = []
+    for i, error in enumerate(errors):
+        if picked and mp.sign(errors[picked[-1]]) == mp.sign(error):
+            if abs(error) > abs(errors[picked[-1]]):
+                picked[-1] = i
+        else:
+            picked.append(i)
+    while len(picked) > count:
+        picked.pop(0 if abs(errors[picked[0]]) < abs(errors[picked[-1]]) else -1)
+    return [grid[i] for i in picked], max(abs(error) for error in errors)
+
+
+def _away(x: mp.mpf) -> mp.mpf:
+    return x if abs(x) > mp.mpf(10) ** -25 else mp.mpf(10) ** -25
+
+
+def exp_tail(x: mp.mpf) -> mp.mpf:
+    """``(exp(x) - 1 - x) / x^2``."""
+    x = _away(x)
+    return (mp.expm1(x) - x) / x**2
+
+
+def log_tail(x: mp.mpf) -> mp.mpf:
+    """``(log(1 + x) - x + x^2/2) / x^3``."""
+    x = _away(x)
+    return (mp.log1p(x) - x + x**2 / 2) / x**3
+
+
+def sin_tail(y: mp.mpf) -> mp.mpf:
+    """``(sin(sqrt y)/sqrt y - 1) / y``."""
+    a = mp.sqrt(_away(y))
+    return (mp.sin(a) / a - 1) / a**2
+
+
+def cos_tail(y: mp.mpf) -> mp.mpf:
+    """``(cos(sqrt y) - 1 + y/2) / y^2``."""
+    a = mp.sqrt(_away(y))
+    return (mp.cos(a) - 1 + a**2 / 2) / a**4
+
+
+def main() -> None:
+    """Fit and print."""
+    half_ln2 = mp.log(2) / 2 * mp.mpf("1.0001")
+    octant = mp.pi / 4
+    root = mp.sqrt(mp.mpf("0.5")) - 1, mp.sqrt(mp.mpf(2)) - 1
+    fits = {
+        "kExpTail": (exp_tail, lambda x: 1 / exp_tail(x), -half_ln2, half_ln2, {"float": 5, "double": 10}),
+        "kLogTail": (
+            log_tail,
+            lambda x: abs(_away(x)) ** 3 / abs(mp.log1p(_away(x))),
+            *root,
+            {"float": 7, "double": 20},
+        ),
+        "kSinTail": (sin_tail, lambda y: y + mp.mpf("1e-20"), 0, octant**2, {"float": 2, "double": 6}),
+        "kCosTail": (cos_tail, lambda y: y**2 + mp.mpf("1e-20"), 0, octant**2, {"float": 2, "double": 6}),
+    }
+    for name, (target, weight, low, high, degrees) in fits.items():
+        for scalar, degree in degrees.items():
+            coefficients, worst = remez(target, weight, low, high, degree)
+            print(f"// {name}<{scalar}>: weighted error {mp.nstr(worst, 3)}")
+            rounded = [np.float32(float(c)) if scalar == "float" else float(c) for c in coefficients]
+            suffix = "f" if scalar == "float" else ""
+            print("{" + ", ".join(f"{c!r}".replace("np.float32(", "").rstrip(")") + suffix for c in rounded) + "};")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+// The few operations the element mathematics needs of a number, for plain scalars. The same names exist for SIMD vectors
+// (csrc/cpu/vector.h), so every formula in this folder is written once and runs one lane or sixteen at a time, on the
+// host and on the device.
+//
+// Everything here lives in a namespace per instruction set: two translation units compiled for different processors must
+// not share an inline function, or the linker may keep the wrong copy.
+#ifndef TFVAE_CORE_LANES_H_
+#define TFVAE_CORE_LANES_H_
+
+#include <stdint.h>
+
+#ifndef TFVAE_ISA
+#define TFVAE_ISA scalar
+#endif
+
+#ifdef __CUDACC__
+#define TFVAE_INLINE __host__ __device__ __forceinline__
+#else
+#define TFVAE_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace tfvae {
+namespace TFVAE_ISA {
+
+// What differs between a scalar and a vector; specialised for vectors in csrc/cpu/vector.h.
+//   Scalar: the type of one lane.  Int: signed integers of the same size and count.
+//   to_real: integers of magnitude below 2^51 (double) or 2^23 (float).
+template <class F>
+struct LaneTraits;
+template <class F>
+using LaneOf = typename LaneTraits<F>::Scalar;
+template <class F>
+using IntOf = typename LaneTraits<F>::Int;
+
+template <>
+struct LaneTraits<float> {
+  using Scalar = float;
+  using Int = int32_t;
+  static TFVAE_INLINE float to_real(int32_t i) { return static_cast<float>(i); }
+  static TFVAE_INLINE float square_root(float x) {
+#ifdef __CUDA_ARCH__
+    return __fsqrt_rn(x);
+#else
+    return __builtin_sqrtf(x);
+#endif
+  }
+};
+
+template <>
+struct LaneTraits<double> {
+  using Scalar = double;
+  using Int = int64_t;
+  static TFVAE_INLINE double to_real(int64_t i) { return static_cast<double>(i); }
+  static TFVAE_INLINE double square_root(double x) {
+#ifdef __CUDA_ARCH__
+    return __dsqrt_rn(x);
+#else
+    return __builtin_sqrt(x);
+#endif
+  }
+};
+
+// The product of the low 32 bits of each 64-bit lane, 64 bits wide.
+template <class U>
+struct WideProduct;
+template <>
+struct WideProduct<uint64_t> {
+  static TFVAE_INLINE uint64_t of_low_words(uint64_t a, uint64_t b) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(a)) * static_cast<uint32_t>(b);
+  }
+};
+
+template <class To, class From>
+TFVAE_INLINE To bit_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From), "bit_cast needs types of one size");
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(To));
+  return to;
+}
+
+template <class F>
+TFVAE_INLINE F broadcast(LaneOf<F> x) {
+  return F() + x;
+}
+
+template <class Mask, class F>
+TFVAE_INLINE F select(Mask mask, F a, F b) {
+  return mask ? a : b;
+}
+
+}  // namespace TFVAE_ISA
+}  // namespace tfvae
+
+#endif  // TFVAE_CORE_LANES_H_

@@ -1,0 +1,56 @@
+#include "csrc/cpu/dispatch.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace tfvae {
+
+#if defined(__x86_64__)
+extern const KernelTable k_avx512_kernels;
+extern const KernelTable k_avx2_kernels;
+extern const KernelTable k_baseline_kernels;
+#else
+extern const KernelTable k_neon_kernels;
+#endif
+
+namespace {
+
+std::vector<const KernelTable*> find_usable() {
+  std::vector<const KernelTable*> found;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+    found.push_back(&k_avx512_kernels);
+  }
+  if (avx2) found.push_back(&k_avx2_kernels);
+  found.push_back(&k_baseline_kernels);
+#else
+  found.push_back(&k_neon_kernels);
+#endif
+  return found;
+}
+
+const KernelTable* choose() {
+  const char* name = std::getenv("TFVAE_ISA");
+  if (name == nullptr || name[0] == '\0') return usable_kernels().front();
+  for (const KernelTable* table : usable_kernels()) {
+    if (std::strcmp(table->isa, name) == 0) return table;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const std::vector<const KernelTable*>& usable_kernels() {
+  static const std::vector<const KernelTable*> usable = find_usable();
+  return usable;
+}
+
+const KernelTable* active_kernels() {
+  static const KernelTable* const active = choose();
+  return active;
+}
+
+}  // namespace tfvae

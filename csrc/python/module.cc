@@ -1,0 +1,188 @@
+// The CPU kernels on NumPy arrays, with no TensorFlow: for tests, benchmarks and machines without it.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "csrc/cpu/dispatch.h"
+#include "csrc/cpu/run.h"
+
+namespace py = pybind11;
+
+namespace tfvae {
+namespace {
+
+using Seed = std::array<int64_t, 2>;
+
+// Even shares for `threads` threads, the calling one among them.
+ParallelFor on_threads(int threads) {
+  return [threads](int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
+    const int64_t used = threads < count ? threads : count;
+    std::vector<std::thread> others;
+    for (int64_t t = 1; t < used; ++t) others.emplace_back(body, count * t / used, count * (t + 1) / used);
+    body(0, count / used);
+    for (std::thread& other : others) other.join();
+  };
+}
+
+const KernelTable& kernels_named(const std::string& isa) {
+  if (isa.empty() && active_kernels() != nullptr) return *active_kernels();
+  std::string names;
+  for (const KernelTable* table : usable_kernels()) {
+    if (isa == table->isa) return *table;
+    names += std::string(names.empty() ? "" : ", ") + table->isa;
+  }
+  throw py::value_error("isa must be one of " + names + " on this machine, not '" + isa + "'.");
+}
+
+DType dtype_of(const py::array& array, const char* name) {
+  const std::string dtype = py::str(array.dtype().attr("name"));
+  if (dtype == "float16") return DType::kFloat16;
+  if (dtype == "bfloat16") return DType::kBFloat16;
+  if (dtype == "float32") return DType::kFloat32;
+  if (dtype == "float64") return DType::kFloat64;
+  throw py::type_error(std::string(name) + " must be float16, bfloat16, float32 or float64, not " + dtype + ".");
+}
+
+py::dtype kl_dtype(DType dtype) { return py::dtype(dtype == DType::kFloat64 ? "float64" : "float32"); }
+
+std::vector<py::ssize_t> shape_of(const py::array& array) { return {array.shape(), array.shape() + array.ndim()}; }
+
+std::string show(const std::vector<py::ssize_t>& shape) { return py::str(py::tuple(py::cast(shape))); }
+
+void expect(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape, const py::dtype& dtype) {
+  if (shape_of(array) != shape) {
+    throw py::value_error(std::string(name) + " must have shape " + show(shape) + ", not " + show(shape_of(array)) + ".");
+  }
+  if (!array.dtype().equal(dtype)) {
+    throw py::type_error(std::string(name) + " must be " + std::string(py::str(dtype)) + ", not " +
+                         std::string(py::str(array.dtype())) + ".");
+  }
+}
+
+py::array contiguous(const py::array& array) { return py::array::ensure(array, py::array::c_style); }
+
+template <class Params>
+std::vector<py::ssize_t> fill_common(const py::array& mean, const py::array& log_var, const Seed& seed,
+                                     bool per_dimension, int threads, Params* params) {
+  params->dtype = dtype_of(mean, "mean");
+  if (mean.ndim() < 1) throw py::value_error("mean must have rank 1 or more, not shape ().");
+  if (threads < 1) throw py::value_error("threads must be 1 or more, not " + std::to_string(threads) + ".");
+  std::vector<py::ssize_t> shape = shape_of(mean);
+  expect("log_var", log_var, shape, mean.dtype());
+  params->per_dimension = per_dimension;
+  params->columns = shape.back();
+  params->rows = 1;
+  for (size_t axis = 0; axis + 1 < shape.size(); ++axis) params->rows *= shape[axis];
+  params->seed[0] = seed[0];
+  params->seed[1] = seed[1];
+  params->mean = mean.data();
+  params->log_var = log_var.data();
+  if (!per_dimension) shape.pop_back();
+  return shape;
+}
+
+py::tuple reparameterize_kl(py::array mean, py::array log_var, const Seed& seed, bool per_dimension, int threads,
+                            const std::string& isa) {
+  const KernelTable& kernels = kernels_named(isa);
+  mean = contiguous(mean);
+  log_var = contiguous(log_var);
+  ForwardParams params{};
+  const auto kl_shape = fill_common(mean, log_var, seed, per_dimension, threads, &params);
+  py::array z(mean.dtype(), shape_of(mean));
+  py::array kl(kl_dtype(params.dtype), kl_shape);
+  params.z = z.mutable_data();
+  params.kl = kl.mutable_data();
+  std::vector<char> scratch(forward_scratch_bytes(kernels, params));
+  {
+    const py::gil_scoped_release release;
+    run_forward(kernels, params, scratch.data(), on_threads(threads));
+  }
+  return py::make_tuple(z, kl);
+}
+
+py::tuple reparameterize_kl_grad(py::array mean, py::array log_var, const Seed& seed, py::array dz, py::array dkl,
+                                 bool per_dimension, int threads, const std::string& isa) {
+  const KernelTable& kernels = kernels_named(isa);
+  mean = contiguous(mean);
+  log_var = contiguous(log_var);
+  dz = contiguous(dz);
+  dkl = contiguous(dkl);
+  BackwardParams params{};
+  const auto kl_shape = fill_common(mean, log_var, seed, per_dimension, threads, &params);
+  expect("dz", dz, shape_of(mean), mean.dtype());
+  expect("dkl", dkl, kl_shape, kl_dtype(params.dtype));
+  py::array dmean(mean.dtype(), shape_of(mean));
+  py::array dlog_var(mean.dtype(), shape_of(mean));
+  params.dz = dz.data();
+  params.dkl = dkl.data();
+  params.dmean = dmean.mutable_data();
+  params.dlog_var = dlog_var.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    run_backward(kernels, params, on_threads(threads));
+  }
+  return py::make_tuple(dmean, dlog_var);
+}
+
+py::array standard_normal(py::ssize_t count, const Seed& seed, const std::string& dtype, int64_t begin,
+                          const std::string& isa) {
+  if (dtype != "float32" && dtype != "float64") {
+    throw py::type_error("dtype must be float32 or float64, not " + dtype + ".");
+  }
+  if (count < 0 || begin < 0) throw py::value_error("count and begin must not be negative.");
+  py::array out(py::dtype(dtype), std::vector<py::ssize_t>{count});
+  const DType type = dtype == "float64" ? DType::kFloat64 : DType::kFloat32;
+  kernels_named(isa).normals(type, seed.data(), begin, count, out.mutable_data());
+  return out;
+}
+
+py::array_t<uint32_t> philox_words(py::ssize_t count, const Seed& seed, const std::string& isa) {
+  if (count < 0) throw py::value_error("count must not be negative.");
+  py::array_t<uint32_t> out(count);
+  kernels_named(isa).words(seed.data(), count, out.mutable_data());
+  return out;
+}
+
+py::array_t<float> elementary(const std::string& function, py::array_t<float, py::array::c_style> x,
+                              const std::string& isa) {
+  if (function.size() != 1 || std::string("emxlsc").find(function) == std::string::npos) {
+    throw py::value_error("function must be one of e, m, x, l, s, c, not '" + function + "'.");
+  }
+  py::array_t<float> out(x.size());
+  kernels_named(isa).elementary(function.c_str(), x.size(), x.data(), out.mutable_data());
+  return out;
+}
+
+std::vector<std::string> isas() {
+  std::vector<std::string> names;
+  for (const KernelTable* table : usable_kernels()) names.push_back(table->isa);
+  return names;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(tfvae_kernels, module) {
+  module.doc() = "tfvae's CPU kernels on NumPy arrays, without TensorFlow.";
+  const auto seed = py::arg("seed");
+  const auto per_dimension = py::arg("per_dimension") = false;
+  const auto threads = py::arg("threads") = 1;
+  const auto isa = py::arg("isa") = "";
+  module.def("reparameterize_kl", reparameterize_kl, py::arg("mean"), py::arg("log_var"), py::kw_only(), seed,
+             per_dimension, threads, isa,
+             "z = mean + exp(log_var / 2) eps and its KL to N(0, 1), as tfvae.ops.reparameterize_kl.");
+  module.def("reparameterize_kl_grad", reparameterize_kl_grad, py::arg("mean"), py::arg("log_var"), py::kw_only(), seed,
+             py::arg("dz"), py::arg("dkl"), per_dimension, threads, isa, "The gradients by mean and log_var.");
+  module.def("standard_normal", standard_normal, py::arg("count"), py::kw_only(), seed,
+             py::arg("dtype") = "float32", py::arg("begin") = 0, isa, "The noise alone.");
+  module.def("philox_words", philox_words, py::arg("count"), py::kw_only(), seed, isa, "The random words alone.");
+  module.def("elementary", elementary, py::arg("function"), py::arg("x"), py::kw_only(), isa,
+             "e: exp, m: exp - 1, x: exp - 1 - x, l: log, s and c: sin and cos of x turns of 2^-23.");
+  module.def("isas", isas, "The instruction sets compiled in that this processor has, the best first.");
+}
+
+}  // namespace tfvae
