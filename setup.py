@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -19,16 +20,22 @@ from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
+BUILDING_COMMANDS = {"bdist_wheel", "editable_wheel", "build_ext", "build", "install", "develop"}
+RULE = "=" * 96
 NOTICE = """
-{line}
-tfvae: THE COMPILED OPS WERE NOT BUILT
+{rule}
+tfvae: THE COMPILED OPS ARE NOT PART OF THIS INSTALLATION
 {reason}
 
-The package is installed all the same and runs on stock TensorFlow ops, several times
-slower. To compile them, install g++ 11 or newer (or clang 14) and install tfvae again;
-TFVAE_BUILD_NATIVE=1 makes this an error, TFVAE_BUILD_NATIVE=0 is the way to ask for it.
-{line}
+The package works all the same, on stock TensorFlow ops, several times slower. To compile them,
+install g++ 11 or newer (or clang 14 or newer) and install tfvae again. TFVAE_BUILD_NATIVE=1
+makes this an error; TFVAE_BUILD_NATIVE=0 skips the compilation without a word.
+{rule}
 """
+
+
+class NotBuildable(Exception):
+    """Why the ops cannot be compiled here."""
 
 
 def requested() -> str:
@@ -39,8 +46,8 @@ def requested() -> str:
 
 
 def show_notice(reason: str) -> None:
-    """Print past pip, which hides a build's output, to the terminal too where there is one."""
-    text = NOTICE.format(line="=" * 88, reason=reason)
+    """Print to the build log, and past pip, which hides that log, to the terminal where there is one."""
+    text = NOTICE.format(rule=RULE, reason=reason)
     print(text, file=sys.stderr, flush=True)
     try:
         with open("/dev/tty", "w", encoding="utf-8") as terminal:
@@ -49,40 +56,37 @@ def show_notice(reason: str) -> None:
         pass
 
 
-class CMakeBuild(build_ext):
-    """Configure and build in a temporary folder, then copy the libraries and their JSON beside the package."""
-
-    def run(self) -> None:
-        build = Path(self.build_temp).resolve() / "cmake"
-        self.compile(build)
-        package = ROOT / "tfvae" if self.inplace else Path(self.build_lib).resolve() / "tfvae"
-        target = package / "_lib"
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for library in [build / "libtfvae_ops.so", *build.glob("tfvae_kernels*.so")]:
-            shutil.copy2(library, target)
-        (target / "build.json").write_text(json.dumps(build_facts(build), indent=2) + "\n", encoding="utf-8")
-
-    def compile(self, build: Path) -> None:
-        build.mkdir(parents=True, exist_ok=True)
-        configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", f"-DPython_EXECUTABLE={sys.executable}"]
-        if os.environ.get("CI"):
-            configure.append("-DTFVAE_WERROR=ON")
-        for command in (configure, ["cmake", "--build", str(build)]):
-            subprocess.run(command, check=True)
-
-    def get_outputs(self) -> list[str]:
-        return [str(path) for path in (Path(self.build_lib) / "tfvae" / "_lib").glob("*")]
-
-    def get_source_files(self) -> list[str]:
-        return []
+def find_compiler() -> list[str]:
+    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"):
+        system = f"{platform.system()} on {platform.machine()}"
+        raise NotBuildable(f"They are written for Linux on x86-64 and aarch64, and this is {system}.")
+    asked = os.environ.get("CXX", "").split()
+    found = shutil.which(asked[0]) if asked else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    if found is None:
+        raise NotBuildable(f"No C++ compiler was found (looked for {asked[0] if asked else 'c++, g++ and clang++'}).")
+    return [found, *asked[1:]]
 
 
-def build_facts(build: Path) -> dict[str, object]:
+def compile_native(build: Path) -> None:
+    """Configure and build into ``build``, or raise NotBuildable with what went wrong."""
+    compiler = " ".join(find_compiler())
+    configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", f"-DPython_EXECUTABLE={sys.executable}"]
+    if os.environ.get("CI"):
+        configure.append("-DTFVAE_WERROR=ON")
+    for command in (configure, ["cmake", "--build", str(build)]):
+        try:
+            subprocess.run(command, check=True, env={**os.environ, "CXX": compiler})
+        except FileNotFoundError as error:
+            raise NotBuildable("cmake was not found; `pip install cmake ninja` provides it.") from error
+        except subprocess.CalledProcessError as error:
+            raise NotBuildable(f"`{' '.join(command[:3])} ...` failed; the build log above says why.") from error
+
+
+def build_facts(build: Path, version: str) -> dict[str, object]:
     lines = (build / "build_facts.txt").read_text(encoding="utf-8").splitlines()
     facts = dict(line.split("=", 1) for line in lines)
     return {
-        "tfvae": metadata_version(),
+        "tfvae": version,
         "tensorflow": metadata.version("tensorflow"),
         "compiler": facts["compiler"],
         "machine": platform.machine(),
@@ -91,49 +95,54 @@ def build_facts(build: Path) -> dict[str, object]:
     }
 
 
-def metadata_version() -> str:
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    return next(line.split('"')[1] for line in text.splitlines() if line.startswith("version = "))
+class CopyNative(build_ext):
+    """Put the libraries, compiled beforehand, and the JSON that describes them into the package."""
+
+    native: Path
+
+    def run(self) -> None:
+        package = ROOT / "tfvae" if self.inplace or self.editable_mode else Path(self.build_lib).resolve() / "tfvae"
+        target = package / "_lib"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for library in [self.native / "libtfvae_ops.so", *self.native.glob("tfvae_kernels*.so")]:
+            shutil.copy2(library, target)
+        facts = json.dumps(build_facts(self.native, self.distribution.get_version()), indent=2)
+        (target / "build.json").write_text(facts + "\n", encoding="utf-8")
+
+    def get_outputs(self) -> list[str]:
+        return [str(path) for path in (Path(self.build_lib) / "tfvae" / "_lib").glob("*")]
+
+    def get_source_files(self) -> list[str]:
+        return []
 
 
 class MaybeNative(Distribution):
-    """A platform wheel where the ops compile, else a pure one."""
+    """A platform wheel where the ops compiled, else a pure one."""
 
     def has_ext_modules(self) -> bool:
         return bool(self.ext_modules)
 
 
-def extensions() -> list[Extension]:
+def try_native(build: Path) -> bool:
     choice = requested()
-    if choice == "0":
-        return []
-    reason = missing_compiler()
-    if reason is None:
-        return [Extension("tfvae._lib.tfvae_kernels", sources=[])]
-    if choice == "1":
-        raise SystemExit(f"TFVAE_BUILD_NATIVE=1 and the compiled ops cannot be built: {reason}")
-    if any(command in sys.argv for command in ("bdist_wheel", "editable_wheel", "build_ext", "install", "develop")):
-        show_notice(reason)
-    return []
+    if choice == "0" or not BUILDING_COMMANDS.intersection(sys.argv):
+        return False
+    try:
+        compile_native(build)
+    except NotBuildable as reason:
+        if choice == "1":
+            raise SystemExit(f"TFVAE_BUILD_NATIVE=1 and the compiled ops cannot be built. {reason}") from reason
+        show_notice(str(reason))
+        return False
+    return True
 
 
-def missing_compiler() -> str | None:
-    """Try to compile and run TensorFlow's header on its own terms before promising a platform wheel."""
-    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"):
-        return f"They are written for Linux on x86-64 and aarch64, and this is {platform.system()} {platform.machine()}."
-    compiler = os.environ.get("CXX", "").split() or [shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")]
-    if not compiler[0] or shutil.which(compiler[0]) is None:
-        return "No C++ compiler was found (looked for $CXX, c++, g++ and clang++)."
-    probe = subprocess.run(
-        [*compiler, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"],
-        input="#include <optional>\n#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 11\n#error old\n#endif\n",
-        text=True,
-        capture_output=True,
-        check=False,
+with tempfile.TemporaryDirectory(prefix="tfvae-build-") as folder:
+    native = try_native(Path(folder))
+    CopyNative.native = Path(folder)
+    setup(
+        distclass=MaybeNative,
+        ext_modules=[Extension("tfvae._lib.tfvae_kernels", sources=[])] if native else [],
+        cmdclass={"build_ext": CopyNative},
     )
-    if probe.returncode:
-        return f"{compiler[0]} does not compile C++17, or is older than g++ 11: {probe.stderr.strip()[-300:]}"
-    return None
-
-
-setup(ext_modules=extensions(), distclass=MaybeNative, cmdclass={"build_ext": CMakeBuild})
