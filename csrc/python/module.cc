@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <thread>
@@ -158,6 +159,37 @@ py::array_t<float> elementary(const std::string& function, py::array_t<float, py
   return out;
 }
 
+// One pass that reads every source and writes every target, as whole 8-byte words: what moving the bytes alone costs.
+void stream(const std::vector<py::array>& sources, const std::vector<py::array>& targets, int threads) {
+  std::vector<const uint64_t*> from;
+  std::vector<uint64_t*> to;
+  py::ssize_t bytes = -1;
+  const auto add = [&](const py::array& array) {
+    if (bytes < 0) bytes = array.nbytes();
+    if (array.nbytes() != bytes || !(array.flags() & py::array::c_style)) {
+      throw py::value_error("every array must be contiguous and of one size in bytes.");
+    }
+  };
+  for (const py::array& array : sources) add(array), from.push_back(static_cast<const uint64_t*>(array.data()));
+  for (py::array array : targets) add(array), to.push_back(static_cast<uint64_t*>(array.mutable_data()));
+  if (from.empty() || to.empty() || threads < 1) {
+    throw py::value_error("stream takes one source or more, one target or more, and one thread or more.");
+  }
+  const py::gil_scoped_release release;
+  on_threads(threads)(bytes / 8, 1, [&](int64_t begin, int64_t end) {
+    constexpr int64_t kBlock = 512;
+    uint64_t mixed[kBlock];
+    for (int64_t start = begin; start < end; start += kBlock) {
+      const int64_t size = std::min(kBlock, end - start);
+      std::copy_n(from[0] + start, size, mixed);
+      for (size_t s = 1; s < from.size(); ++s) {
+        for (int64_t i = 0; i < size; ++i) mixed[i] ^= from[s][start + i];
+      }
+      for (uint64_t* target : to) std::copy_n(mixed, size, target + start);
+    }
+  });
+}
+
 std::vector<std::string> isas() {
   std::vector<std::string> names;
   for (const KernelTable* table : usable_kernels()) names.push_back(table->isa);
@@ -182,6 +214,8 @@ PYBIND11_MODULE(tfvae_kernels, module) {
   module.def("philox_words", philox_words, py::arg("count"), py::kw_only(), seed, isa, "The random words alone.");
   module.def("elementary", elementary, py::arg("function"), py::arg("x"), py::kw_only(), isa,
              "e: exp, m: exp - 1, x: exp - 1 - x, l: log, s and c: sin and cos of x turns of 2^-23.");
+  module.def("stream", stream, py::arg("sources"), py::arg("targets"), threads,
+             "Read every source and write every target once: the rival that only moves the bytes.");
   module.def("isas", isas, "The instruction sets compiled in that this processor has, the best first.");
 }
 
