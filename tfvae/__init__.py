@@ -1,6 +1,6 @@
 """Variational autoencoders for Keras 3 on TensorFlow, with a fused reparameterize + KL op."""
 
-from tfvae import distributions, evidence, layers, models, objectives, ops
+from tfvae import callbacks, distributions, evidence, layers, metrics, models, objectives, ops
 from tfvae._info import build_info
 from tfvae.distributions import sample_and_kl
 from tfvae.models import VAE
@@ -11,9 +11,11 @@ __version__ = "0.1.0"
 __all__ = [
     "VAE",
     "build_info",
+    "callbacks",
     "distributions",
     "evidence",
     "layers",
+    "metrics",
     "models",
     "objectives",
     "ops",

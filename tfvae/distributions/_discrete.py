@@ -28,8 +28,8 @@ class Bernoulli(Family):
 
     >>> import tfvae
     >>> p = tfvae.distributions.Bernoulli(2)([[0.0, 0.0]])
-    >>> p.log_prob([[1.0, 0.0]]).numpy().round(4).tolist()
-    [-1.3863]
+    >>> print(f"{p.log_prob([[1.0, 0.0]])[0]:.4f}")
+    -1.3863
     """
 
     support = "0 or 1"
@@ -68,8 +68,10 @@ class Categorical(Family):
 
     >>> import tensorflow as tf, tfvae
     >>> likelihood = tfvae.distributions.Categorical(3, num_classes=4)
-    >>> likelihood.params_size, likelihood(tf.zeros([1, 12])).log_prob([[0, 3, 2]]).numpy().round(4).tolist()
-    (12, [-4.1589])
+    >>> likelihood.params_size
+    12
+    >>> print(f"{likelihood(tf.zeros([1, 12])).log_prob([[0, 3, 2]])[0]:.4f}")
+    -4.1589
     """
 
     def __init__(self, event_shape: int | Sequence[int], num_classes: int) -> None:

@@ -59,7 +59,7 @@ class Family:
         return np.isfinite(x)
 
     def mean(self, distribution: Any) -> tf.Tensor:
-        """Return the mean of one of this family's distributions, ``[..., *event_shape]`` unless the family says else."""
+        """Return the mean of a distribution of this family, ``[..., *event_shape]`` unless the family says else."""
         return distribution.mean()
 
     def __call__(self, params: Any) -> Any:
@@ -155,7 +155,7 @@ class Family:
         count = int(bad.sum())
         raise ValueError(
             f"{type(self).__name__} expects values that are {self.support}; {count} of {x.size} "
-            f"{'value is' if count == 1 else 'values are'} not, the first being {x[tuple(index)].item()!r} at index "
+            f"values {'is' if count == 1 else 'are'} not, the first being {x[tuple(index)].item()!r} at index "
             f"{index}. {self._advice()}"
         )
 
@@ -169,7 +169,7 @@ class Family:
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.get_config() == other.get_config()  # type: ignore[attr-defined]
+        return isinstance(other, Family) and type(self) is type(other) and self.get_config() == other.get_config()
 
     def __hash__(self) -> int:
         return hash((type(self), repr(self)))

@@ -42,7 +42,7 @@ class StandardNormal(Family):
     Example:
 
     >>> import tfvae
-    >>> tfvae.distributions.StandardNormal(3)().log_prob([0.0, 0.0, 0.0]).numpy().round(4).item()
+    >>> print(f"{tfvae.distributions.StandardNormal(3)().log_prob([0.0, 0.0, 0.0]):.4f}")
     -2.7568
     """
 
@@ -138,10 +138,7 @@ class Normal(Family):
     def make(self, *parameters: tf.Tensor) -> Any:
         """Return independent Gaussians with these means and, if learned, log-variances."""
         mean = parameters[0]
-        if len(parameters) == 2:
-            scale = tf.exp(0.5 * parameters[1])
-        else:
-            scale = tf.constant(self.scale, mean.dtype)
+        scale = tf.exp(0.5 * parameters[1]) if self.scale == "learned" else tf.constant(self.scale, mean.dtype)
         return tfd.Independent(tfd.Normal(mean, scale), reinterpreted_batch_ndims=len(self.event_shape))
 
     def get_config(self) -> dict[str, Any]:

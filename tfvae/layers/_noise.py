@@ -34,8 +34,8 @@ def as_seed_pair(seed: Any) -> tf.Tensor:
 class NoiseState(keras.layers.Layer):
     """Gives a fresh seed for every draw and is saved with the model, so training resumes with the noise to come.
 
-    The state is one non-trainable int64 weight ``[seed, counter]``; every call of ``next_seed`` adds one to the counter.
-    Under a ``tf.distribute`` strategy every replica folds its own id in, and the counter advances once per step.
+    The state is one non-trainable int64 weight ``[seed, counter]``; every call of ``next_seed`` counts one up. Under a
+    ``tf.distribute`` strategy every replica folds its own id in, and the counter advances once for all.
 
     Args:
         seed: an integer, or None to draw one from Python's ``random`` (which ``keras.utils.set_random_seed`` seeds).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -55,29 +54,46 @@ def check_network_output(params: Any, family: Family, network: str) -> tf.Tensor
     return params
 
 
-def as_kl_weight(value: Any) -> float:
-    """Return a KL weight as a float, or say what is wrong with it."""
-    try:
-        good = not isinstance(value, (bool, str)) and math.isfinite(value) and value >= 0
-    except TypeError:
-        good = False
-    if not good:
-        raise ValueError(f"The weight of the KL must be a finite number of at least 0, not {value!r}.")
-    return float(value)
-
-
 def check_data(x: Any, likelihood: Family) -> None:
-    """Check arrays against the likelihood's support; what only a graph can read (datasets, generators) is let through."""
+    """Check arrays against the likelihood's support; datasets and generators are let through unread."""
     if isinstance(x, np.ndarray) or (tf.is_tensor(x) and hasattr(x, "numpy")):
         likelihood.check_support(x)
 
 
-def with_targets(data: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-    """Return ``(x, y, sample_weight)`` with stand-in targets: Keras drops the weights of data that have none."""
-    x, y, sample_weight = data
+def checked_arrays(x: Any, y: Any, sample_weight: Any, likelihood: Family) -> tuple[Any, Any, Any]:
+    """Check ``x`` and return the three with stand-in targets: Keras drops the weights of data that have none."""
+    check_data(x, likelihood)
     if sample_weight is not None and y is None:
         y = np.zeros([len(x), 1], np.float32)
     return x, y, sample_weight
+
+
+def check_compile(strategy: tf.distribute.Strategy, arguments: dict[str, Any]) -> None:
+    """Refuse what a VAE has no use for, and what Keras cannot do under a distribution strategy."""
+    for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+        if arguments.get(name) is not None:
+            raise ValueError(
+                f"compile() of a VAE takes no {name}: its loss is minus the evidence lower bound, and loss, elbo, "
+                f"reconstruction and kl are its metrics. Leave {name} out."
+            )
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise ValueError(
+            "A VAE does not train under MultiWorkerMirroredStrategy: fit() of Keras 3 does not support it "
+            "(github.com/keras-team/keras/issues/20585). Use MirroredStrategy on one machine."
+        )
+    if strategy.num_replicas_in_sync == 1:
+        return
+    steps = arguments.get("steps_per_execution", 1)
+    if steps != 1:
+        raise ValueError(
+            f"steps_per_execution={steps} does not work under a distribution strategy: Keras runs the steps in a loop "
+            "inside the graph, where replicas cannot exchange gradients. Leave it at 1."
+        )
+    if arguments.get("jit_compile") is True:
+        raise ValueError(
+            "jit_compile=True does not work under a distribution strategy: XLA compiles the step of one device, and "
+            "cannot contain the exchange between replicas. Leave it out."
+        )
 
 
 def _known_shape(network: Any, attribute: str) -> Any:

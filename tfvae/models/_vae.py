@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +14,9 @@ import tensorflow as tf
 from tfvae import evidence, objectives, ops
 from tfvae.distributions import Family, StandardNormal
 from tfvae.evidence._importance import as_count
+from tfvae.layers._checks import as_kl_weight
 from tfvae.layers._noise import NoiseState, as_seed_pair
-from tfvae.models import _checks, _training
+from tfvae.models import _checks, _export, _training
 
 _EVIDENCE_ROWS = 128
 _DECODER_ROWS = 4096
@@ -89,7 +91,7 @@ class VAE(keras.Model):
         self.posterior_family = posterior
         self.likelihood_family = likelihood
         self.prior_family = prior
-        self.initial_kl_weight = _checks.as_kl_weight(kl_weight)
+        self.initial_kl_weight = as_kl_weight(kl_weight)
         self.noise = NoiseState(seed, name="noise")
         self.kl_weight = self.add_weight(
             shape=(),
@@ -153,27 +155,14 @@ class VAE(keras.Model):
         """
         as_count(num_samples, "num_samples")
         x = tf.convert_to_tensor(x)
+        self._check_event(x)
         start = self._seed(seed)
         chunk_size = max(1, _DECODER_ROWS // max(1, min(_EVIDENCE_ROWS, len(x))))
-
-        @tf.function(reduce_retracing=True)
-        def block(rows: tf.Tensor, block_seed: tf.Tensor) -> evidence.LogLikelihood:
-            q = self.posterior(rows)
-            self._check_event(rows)
-            return evidence.importance_weighted(
-                q,
-                self._prior(q.dtype),
-                self.likelihood,
-                rows,
-                num_samples=num_samples,
-                seed=block_seed,
-                chunk_size=chunk_size,
-            )
-
+        block = tf.function(self._evidence_of_block, reduce_retracing=True)
         blocks = []
         for first in range(0, max(1, len(x)), _EVIDENCE_ROWS):
             block_seed = tf.random.experimental.stateless_fold_in(start, first, alg="philox")
-            blocks.append(block(x[first : first + _EVIDENCE_ROWS], block_seed))
+            blocks.append(block(x[first : first + _EVIDENCE_ROWS], block_seed, num_samples, chunk_size))
         return evidence.LogLikelihood(*(tf.concat(parts, axis=0) for parts in zip(*blocks, strict=True)))
 
     def sample(self, n: int, seed: Any = None) -> tf.Tensor:
@@ -195,6 +184,122 @@ class VAE(keras.Model):
     def encode(self, x: Any) -> tf.Tensor:
         """Return the posterior mean of ``z``, ``[B, D]``."""
         return self.posterior_family.mean(self.posterior(x))
+
+    def export(self, path: str | os.PathLike[str], ops: str = "stock") -> None:
+        """Write the model to the folder ``path`` as a TensorFlow SavedModel, to be used where tfvae is not installed.
+
+        Unlike ``keras.Model.export`` this has several signatures, always writes a SavedModel, prints nothing, and puts
+        the finished folder in place by renaming it. Each signature takes any batch size and returns a dictionary:
+
+        - ``encode(x)``: ``mean`` and ``log_var`` of ``q(z|x)``, ``[B, D]`` each; ``decode(z)``: ``mean`` of ``p(x|z)``;
+        - ``reconstruct(x)``: ``mean`` of ``p(x|z)`` at the posterior mean; also the ``serving_default``;
+        - ``sample(count, seed)``: ``samples``, what ``sample(count, seed)`` of the model gives;
+        - ``score(x, seed)``: ``elbo`` ``[B]``, one-sample, in nats.
+
+        ``count`` is int32 ``[]`` and ``seed`` int32 ``[2]``; the rest is float32, or float64 under that policy. A
+        SavedModel is a program: load one only from a source you trust.
+
+        Args:
+            path: a local folder that does not exist, is empty, or holds an earlier export, which is replaced.
+            ops: ``"stock"``: made of TensorFlow's own ops only; ``"native"``: ``score`` runs the compiled op, which
+                has to be loaded wherever the export is.
+
+        Raises:
+            ValueError: if the networks are not built, or ``ops`` is neither.
+            FileExistsError: if ``path`` is a file or holds anything but an earlier export.
+            RuntimeError: if the native op is asked for and not usable, or stock ops and a network holds the native one.
+
+        Example:
+
+        >>> import keras, os, tempfile, tensorflow as tf, tfvae
+        >>> vae = tfvae.VAE(
+        ...     keras.Sequential([keras.Input([8]), keras.layers.Dense(4)]),
+        ...     keras.Sequential([keras.Input([2]), keras.layers.Dense(8)]),
+        ...     posterior=tfvae.distributions.DiagonalNormal(2),
+        ...     likelihood=tfvae.distributions.Normal(8),
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     vae.export(os.path.join(folder, "vae"))
+        ...     loaded = tf.saved_model.load(os.path.join(folder, "vae"))
+        >>> loaded.signatures["sample"](count=tf.constant(3), seed=tf.constant([1, 2]))["samples"].shape.as_list()
+        [3, 8]
+        """
+        _export.export(self, path, ops)
+
+    def compile(self, optimizer: Any = "rmsprop", loss: None = None, **kwargs: Any) -> None:
+        """Configure training as ``keras.Model.compile`` does, but for a loss: minus the bound is the loss.
+
+        Args:
+            optimizer: name or instance of a Keras optimizer.
+            loss: must be None.
+            **kwargs: ``run_eagerly``, ``steps_per_execution``, ``jit_compile``, ``auto_scale_loss``, as in Keras.
+
+        Raises:
+            ValueError: for a loss or metrics, or for what does not work under the distribution strategy in use.
+        """
+        _checks.check_compile(self.distribute_strategy, {"loss": loss, **kwargs})
+        super().compile(optimizer, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what ``get_compile_config`` saved; called by ``keras.saving.load_model``."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *args: Any,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train as ``keras.Model.fit`` does, on ``x`` alone.
+
+        Arrays are first checked against the likelihood's support. Targets are ignored.
+
+        Args:
+            x: data ``[N, *event]``: array, ``tf.data.Dataset`` or generator, of ``x``, ``(x, y)`` or
+                ``(x, y, sample_weight)``.
+            y: ignored.
+            *args: further positional arguments of ``keras.Model.fit``.
+            validation_data: data to evaluate after every epoch, as ``x`` or as a tuple of arrays.
+            sample_weight: one weight per example, ``[N]``.
+            **kwargs: further arguments of ``keras.Model.fit``.
+
+        Raises:
+            ValueError: for arrays outside the support of the likelihood, NaN included.
+
+        Warns:
+            RuntimeWarning: if updates were skipped because their gradients were not finite.
+        """
+        x, y, sample_weight = _checks.checked_arrays(x, y, sample_weight, self.likelihood_family)
+        if isinstance(validation_data, (tuple, list)):
+            val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
+            validation_data = _checks.checked_arrays(val_x, val_y, val_weight, self.likelihood_family)
+        elif validation_data is not None:
+            _checks.check_data(validation_data, self.likelihood_family)
+        before = int(tf.convert_to_tensor(self.skipped_updates))
+        history = super().fit(x, y, *args, validation_data=validation_data, sample_weight=sample_weight, **kwargs)
+        skipped = int(tf.convert_to_tensor(self.skipped_updates)) - before
+        if skipped > 0:
+            warnings.warn(
+                f"{skipped} updates were skipped because their gradients were not finite; the weights were kept as "
+                "they were. Look for NaN or very large values in the data, or lower the learning rate.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return history
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """Evaluate as ``keras.Model.evaluate`` does: the means of loss, elbo, reconstruction and kl over the examples.
+
+        Arguments as for ``fit``; arrays are checked in the same way.
+        """
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x, y, sample_weight = _checks.checked_arrays(x, y, sample_weight, self.likelihood_family)
+        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one optimizer step on one batch; called by ``fit``."""
@@ -253,6 +358,14 @@ class VAE(keras.Model):
     def _likelihood(self, z: tf.Tensor, training: bool | None) -> Any:
         params = self.decoder(z, training=training)
         return self.likelihood_family(_checks.check_network_output(params, self.likelihood_family, "decoder"))
+
+    def _evidence_of_block(
+        self, x: tf.Tensor, seed: tf.Tensor, num_samples: int, chunk_size: int
+    ) -> evidence.LogLikelihood:
+        q = self._posterior(x, training=False)
+        return evidence.importance_weighted(
+            q, self._prior(q.dtype), self.likelihood, x, num_samples=num_samples, seed=seed, chunk_size=chunk_size
+        )
 
     def _check_event(self, x: tf.Tensor) -> None:
         self.likelihood_family.check_event_shape(x.shape)

@@ -1,0 +1,150 @@
+"""Keras callbacks for training VAEs."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from typing import Any
+
+import keras
+
+from tfvae.layers._checks import as_kl_weight
+
+
+class KLWarmup(keras.callbacks.Callback):
+    r"""Raises the weight of the KL linearly from ``start`` to ``target`` over the first epochs or steps of training.
+
+    After ``t`` of ``T`` epochs (or steps) the weight is ``start + (target - start) min(t / T, 1)``, and exactly
+    ``target`` from ``t = T`` on; by epochs it is constant within one. Only the loss is weighted: the reported ``elbo``
+    stays the unweighted bound, so monitor ``val_elbo``, not ``val_loss``. ``t`` is counted from the epoch number, so a
+    run resumed with ``initial_epoch`` (or by ``BackupAndRestore``) goes on where it stopped; by steps, with
+    ``steps_per_execution`` the weight changes once per execution.
+
+    Works on a ``tfvae.VAE`` and on all ``tfvae.layers.GaussianLatent`` layers of any model.
+
+    Args:
+        epochs: length of the warm-up in epochs.
+        steps: length of the warm-up in optimizer steps; one of the two must be given.
+        start: weight at the beginning.
+        target: weight at the end.
+
+    Raises:
+        ValueError: for a bad argument; at the start of ``fit`` if the model has no weight of a KL.
+
+    Warns:
+        UserWarning: if training is too short for the target, or ends before it.
+
+    Source: Bowman et al., "Generating Sentences from a Continuous Space" (2016); Sonderby et al., "Ladder Variational
+    Autoencoders" (2016).
+
+    Example:
+
+    >>> import tfvae
+    >>> warmup = tfvae.callbacks.KLWarmup(epochs=10)
+    >>> warmup.weight_at(0), warmup.weight_at(5), warmup.weight_at(20)
+    (0.0, 0.5, 1.0)
+    """
+
+    def __init__(
+        self, *, epochs: int | None = None, steps: int | None = None, start: float = 0.0, target: float = 1.0
+    ) -> None:
+        super().__init__()
+        if (epochs is None) == (steps is None):
+            raise ValueError(f"Give KLWarmup either epochs or steps, not epochs={epochs!r} and steps={steps!r}.")
+        self.by_epochs = epochs is not None
+        self.length = _as_length(epochs if self.by_epochs else steps)
+        self.start = as_kl_weight(start)
+        self.target = as_kl_weight(target)
+        self._weights: list[Any] = []
+        self._warned = False
+        self._reached: int | None = None
+
+    def weight_at(self, time: int) -> float:
+        """Return the weight after ``time`` epochs or steps."""
+        if time >= self.length:
+            return self.target
+        return self.start + (self.target - self.start) * time / self.length
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Find the weights to set, and warn if the run is known to be too short."""
+        self._weights = _kl_weights(self.model)
+        if not self._weights:
+            raise ValueError(
+                "KLWarmup found no weight of a KL in the model. It works on a tfvae.VAE and on models with "
+                "tfvae.layers.GaussianLatent layers (without return_kl)."
+            )
+        self._reached = None
+        planned = self._planned()
+        self._warned = planned is not None and planned < self.length
+        if self._warned and planned is not None:
+            unit = "epochs" if self.by_epochs else "steps"
+            warnings.warn(
+                f"Training ends after {planned} {unit}, before the KL warm-up of {self.length}: the weight of the KL "
+                f"will end at {self.weight_at(planned):g}, not {self.target:g}. Train longer or shorten the warm-up.",
+                stacklevel=2,
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the weight of this epoch."""
+        if self.by_epochs:
+            self._set(epoch)
+        else:
+            self._epoch_start = self._steps_before(epoch)
+            self._set(self._epoch_start)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the weight of the next step."""
+        if not self.by_epochs:
+            self._set(self._epoch_start + batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the weight of the next epoch, so that what is saved now goes on with it."""
+        if self.by_epochs:
+            self._set(epoch + 1)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Warn if training stopped early, before the target was reached."""
+        if not self._warned and self._reached is not None and self._reached < self.length:
+            warnings.warn(
+                f"Training stopped during the KL warm-up: the weight of the KL is {self.weight_at(self._reached):g}, "
+                f"not {self.target:g}.",
+                stacklevel=2,
+            )
+
+    def _set(self, time: int) -> None:
+        self._reached = time
+        for weight in self._weights:
+            weight.assign(self.weight_at(time))
+
+    def _planned(self) -> int | None:
+        epochs, steps = self.params.get("epochs"), self.params.get("steps")
+        if epochs is None or self.by_epochs:
+            return epochs
+        return None if steps is None else epochs * steps
+
+    def _steps_before(self, epoch: int) -> int:
+        """Return the steps taken before ``epoch``: those seen or the optimizer's where ``steps`` is unknown."""
+        steps = self.params.get("steps")
+        if steps is not None:
+            return epoch * steps
+        if self._reached is not None:
+            return self._reached
+        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) if epoch else 0
+
+
+def _as_length(value: Any) -> int:
+    try:
+        length = operator.index(value)
+    except TypeError:
+        length = 0
+    if isinstance(value, bool) or length < 1:
+        raise ValueError(f"The length of a KL warm-up must be a positive integer, not {value!r}.")
+    return length
+
+
+def _kl_weights(layer: Any) -> list[Any]:
+    own = getattr(layer, "kl_weight", None)
+    found = [own] if isinstance(own, keras.Variable) else []
+    for part in getattr(layer, "layers", []):
+        found += _kl_weights(part)
+    return found

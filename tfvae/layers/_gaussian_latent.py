@@ -1,0 +1,120 @@
+"""The Sampling layer of the Keras VAE tutorial, with its KL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfvae import ops
+from tfvae.layers._checks import as_kl_weight
+from tfvae.layers._noise import NoiseState
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class GaussianLatent(keras.layers.Layer):
+    r"""Draws ``z ~ N(mean, exp(log_var))`` and adds the KL to ``N(0, 1)`` to the model's loss.
+
+    A replacement of one line for the ``Sampling`` layer of the Keras VAE tutorial, in functional, Sequential and
+    subclassed models compiled with any Keras loss. The layer samples in training and inference alike. It adds
+
+        kl_weight * mean over the batch of KL(N(mean, exp(log_var)) || N(0, 1))      (nats, float32)
+
+    by ``add_loss``, the KL summed over all axes but the first. A Keras loss such as ``"mse"`` is a mean over pixels;
+    for a bound of ``log p(x)`` it must be a sum over them (or take ``tfvae.VAE``, which does that).
+
+    Args:
+        kl_weight: initial value of the weight of the KL, a saved float32 weight of the layer that callbacks may assign.
+        seed: where the noise starts, an integer, or None to draw one from Python's ``random``.
+        return_kl: give ``(z, kl)`` with ``kl`` per example, ``[...]``, instead of adding a loss.
+
+    Inputs:
+        A pair ``(mean, log_var)``, each ``[B, ..., D]``, or one tensor ``[B, ..., 2 D]``: ``mean``, then ``log_var``.
+
+    Outputs:
+        ``z`` ``[B, ..., D]`` in the dtype of the inputs; with ``return_kl`` also ``kl`` ``[B, ...]`` (float64 for
+        float64 inputs, else float32).
+
+    Raises:
+        ValueError: for a bad argument, or inputs that are not of these shapes.
+
+    Source: https://keras.io/examples/generative/vae/; Kingma & Welling, "Auto-Encoding Variational Bayes" (2013).
+
+    Example:
+
+    >>> import keras, tfvae
+    >>> inputs = keras.Input([8])
+    >>> z = tfvae.layers.GaussianLatent()((keras.layers.Dense(2)(inputs), keras.layers.Dense(2)(inputs)))
+    >>> model = keras.Model(inputs, keras.layers.Dense(8)(z))
+    >>> model.compile("adam", loss="mse")
+    """
+
+    def __init__(
+        self,
+        kl_weight: float = 1.0,
+        seed: int | None = None,
+        return_kl: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        if not isinstance(return_kl, bool):
+            raise ValueError(f"return_kl must be True or False, not {return_kl!r}.")
+        self.initial_kl_weight = as_kl_weight(kl_weight)
+        if return_kl and self.initial_kl_weight != 1.0:
+            raise ValueError("With return_kl=True the layer adds no loss, so kl_weight would do nothing: leave it out.")
+        self.return_kl = return_kl
+        self.noise = NoiseState(seed, name="noise")
+        # XLA cannot run the compiled op; Keras compiles by XLA only models whose layers all allow it.
+        self.supports_jit = False
+        if not return_kl:
+            self.kl_weight = self.add_weight(
+                shape=(),
+                initializer=keras.initializers.Constant(self.initial_kl_weight),
+                dtype="float32",
+                trainable=False,
+                autocast=False,
+                name="kl_weight",
+            )
+
+    def build(self, input_shape: Any) -> None:
+        """Check the input shapes; there is nothing to build."""
+        if _is_pair(input_shape):
+            mean, log_var = (tf.TensorShape(shape) for shape in input_shape)
+            if not mean.is_compatible_with(log_var):
+                raise ValueError(f"mean and log_var must have one shape, not {mean} and {log_var}.")
+            return
+        size = input_shape[-1] if len(input_shape) else None
+        if not isinstance(size, int) or size % 2:
+            raise ValueError(
+                "GaussianLatent takes a pair (mean, log_var), or one tensor with both in its last axis, whose size is "
+                f"then even; not inputs of shape {input_shape}."
+            )
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``z``, or ``(z, kl)``."""
+        mean, log_var = inputs if isinstance(inputs, (list, tuple)) else tf.split(inputs, 2, axis=-1)
+        z, kl = ops.reparameterize_kl(mean, log_var, seed=self.noise.next_seed())
+        if self.return_kl:
+            return z, kl
+        examples = tf.cast(tf.shape(kl)[0], kl.dtype)
+        kl_loss = tf.cast(tf.math.divide_no_nan(tf.reduce_sum(kl), examples), tf.float32)
+        self.add_loss(tf.convert_to_tensor(self.kl_weight) * kl_loss)
+        return z
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "kl_weight": self.initial_kl_weight,
+            "seed": self.noise.seed,
+            "return_kl": self.return_kl,
+        }
+
+
+def _is_pair(input_shape: Any) -> bool:
+    nested = len(input_shape) > 0 and isinstance(input_shape[0], (list, tuple))
+    if nested and len(input_shape) != 2:
+        raise ValueError(f"GaussianLatent takes a pair (mean, log_var), not {len(input_shape)} tensors.")
+    return nested
