@@ -73,9 +73,11 @@ def compile_native(build: Path) -> None:
     configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", f"-DPython_EXECUTABLE={sys.executable}"]
     if os.environ.get("CI"):
         configure.append("-DTFVAE_WERROR=ON")
+    # cmake and ninja from pip lie beside this Python, which need not be on the PATH.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for command in (configure, ["cmake", "--build", str(build)]):
         try:
-            subprocess.run(command, check=True, env={**os.environ, "CXX": compiler})
+            subprocess.run(command, check=True, env={**os.environ, "CXX": compiler, "PATH": path})
         except FileNotFoundError as error:
             raise NotBuildable("cmake was not found; `pip install cmake ninja` provides it.") from error
         except subprocess.CalledProcessError as error:

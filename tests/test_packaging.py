@@ -1,0 +1,178 @@
+"""The wheel, the sdist and what an installation leaves behind (requirements 29 to 33)."""
+
+from __future__ import annotations
+
+import email
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Debian 11, RHEL 9 and Ubuntu 22.04 have these or newer.
+GLIBC_FLOOR = (2, 34)
+GLIBCXX_FLOOR = (3, 4, 29)
+
+
+def run(*command: str | Path, **kwargs) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, **kwargs)
+
+
+def clean_environment(**changes: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TFVAE_") and key != "CXX"}
+    return {**kept, **changes}
+
+
+def pip_wheel(source: Path, target: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run(
+        *(sys.executable, "-m", "pip", "wheel", "-v", "--no-build-isolation", "--no-deps", "-w", target, source),
+        env=clean_environment(**environment),
+    )
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory) -> Path:
+    """An sdist of the committed and working files, made in a folder whose name has spaces and non-ASCII letters."""
+    folder = tmp_path_factory.mktemp("räum lich keit")
+    source = folder / "quëlle"
+    listed = run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT)
+    files = listed.stdout.splitlines() if listed.returncode == 0 else []
+    assert files, "this test needs the git checkout it is part of"
+    for name in files:
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, source / name)
+    built = run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "-o", folder, source, env=clean_environment())
+    assert built.returncode == 0, built.stdout + built.stderr
+    return next(folder.glob("*.tar.gz"))
+
+
+def has_compiler() -> bool:
+    return any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path) -> Path:
+    """The wheel of that sdist, compiled where there is a compiler."""
+    built = pip_wheel(sdist, sdist.parent / "wheels", TFVAE_BUILD_NATIVE="1" if has_compiler() else "0")
+    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+    return next((sdist.parent / "wheels").glob("*.whl"))
+
+
+def test_wheel_metadata_req_29(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = email.message_from_bytes(archive.read(next(n for n in archive.namelist() if n.endswith("METADATA"))))
+        tags = archive.read(next(n for n in archive.namelist() if n.endswith("/WHEEL"))).decode()
+    requires = metadata.get_all("Requires-Dist")
+    assert any(re.fullmatch(r"tensorflow(<2\.22,>=2\.21\.0|>=2\.21\.0,<2\.22)", line) for line in requires), requires
+    assert "keras>=3.13.2" in requires  # Older Keras has CVE-2026-1462 and CVE-2026-1669.
+    assert any(line.startswith("tf-keras") for line in requires)  # What TFP needs at import and does not ask for.
+    if has_compiler():
+        assert "Root-Is-Purelib: false" in tags
+        assert sysconfig.get_platform().replace("-", "_") in wheel.name
+    else:
+        assert wheel.name.endswith("-py3-none-any.whl")
+
+
+def test_wheel_contents_req_29(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    top = {name.split("/")[0] for name in names}
+    assert top == {"tfvae", f"tfvae-{wheel.name.split('-')[1]}.dist-info"}
+    assert not [name for name in names if "tensorflow" in name.lower()]
+    libraries = sorted(name.split("/")[-1].split(".")[0] for name in names if name.endswith(".so"))
+    assert libraries == (["libtfvae_ops", "tfvae_kernels"] if has_compiler() else [])
+
+
+@pytest.mark.skipif(not has_compiler(), reason="no compiler on this machine, so the wheel holds no library")
+def test_libraries_req_29_33(wheel: Path, tmp_path: Path):
+    """No RPATH, the glibc and libstdc++ floor, and nothing exported that another library could collide with."""
+    elffile = pytest.importorskip("elftools.elf.elffile")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    for path in (tmp_path / "tfvae" / "_lib").glob("*.so"):
+        with path.open("rb") as stream:
+            elf = elffile.ELFFile(stream)
+            dynamic = {tag.entry.d_tag for tag in elf.get_section_by_name(".dynamic").iter_tags()}
+            symbols = elf.get_section_by_name(".dynsym").iter_symbols()
+            exported = [s.name for s in symbols if s.entry.st_shndx != "SHN_UNDEF" and s.entry.st_size]
+            needed = elf.get_section_by_name(".gnu.version_r")
+            versions = [aux.name for _, auxiliaries in needed.iter_versions() for aux in auxiliaries]
+        assert not dynamic & {"DT_RPATH", "DT_RUNPATH"}
+        assert exported == ([] if path.name == "libtfvae_ops.so" else ["PyInit_tfvae_kernels"])
+        for prefix, floor in (("GLIBC_", GLIBC_FLOOR), ("GLIBCXX_", GLIBCXX_FLOOR)):
+            found = [tuple(map(int, name[len(prefix) :].split("."))) for name in versions if name.startswith(prefix)]
+            assert max(found) <= floor, f"{path.name} needs {prefix}{max(found)}"
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory) -> Path:
+    """The wheel in an environment of its own that sees this one's packages, but for tfvae."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    done = run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--ignore-installed", wheel)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+SMOKE = """
+import numpy as np, tensorflow as tf, tfvae, sys
+assert tfvae.__file__.startswith(sys.prefix), tfvae.__file__
+z, kl = tfvae.ops.reparameterize_kl(tf.ones([2, 3]), tf.zeros([2, 3]), seed=[1, 2])
+assert kl.numpy().tolist() == [1.5, 1.5]
+print(tfvae.build_info()["backend"])
+"""
+
+
+def test_install_from_sdist_and_uninstall_req_30_31(installed: Path, tmp_path: Path):
+    python = installed / "bin" / "python"
+    ran = run(python, "-c", SMOKE, cwd=tmp_path, env=clean_environment(PYTHONPATH=""))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == (["native"] if has_compiler() else ["reference"])
+    assert (installed / "bin" / "tfvae").is_file()
+    assert run(sys.executable, "-m", "pip", "--python", python, "uninstall", "-y", "tfvae").returncode == 0
+    assert [path for path in installed.rglob("*tfvae*")] == []
+
+
+def path_without_compilers(tmp_path: Path) -> str:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("git", "sh", "env", "uname"):
+        if found := shutil.which(name):
+            (tools / name).symlink_to(found)
+    return str(tools)
+
+
+def test_without_a_compiler_req_30(sdist: Path, tmp_path: Path):
+    """The install succeeds with a pure-Python wheel and a notice; TFVAE_BUILD_NATIVE=1 makes it an error, 0 says nothing."""
+    path = path_without_compilers(tmp_path)
+    auto = pip_wheel(sdist, tmp_path / "auto", PATH=path)
+    assert auto.returncode == 0, auto.stderr
+    assert "THE COMPILED OPS ARE NOT PART OF THIS INSTALLATION" in auto.stdout + auto.stderr
+    assert "No C++ compiler was found" in auto.stdout + auto.stderr
+    assert [wheel.name.endswith("-py3-none-any.whl") for wheel in (tmp_path / "auto").glob("*.whl")] == [True]
+
+    insisting = pip_wheel(sdist, tmp_path / "one", PATH=path, TFVAE_BUILD_NATIVE="1")
+    assert insisting.returncode != 0
+    assert "No C++ compiler was found" in insisting.stdout + insisting.stderr
+    assert list((tmp_path / "one").glob("*.whl")) == []
+
+    skipping = pip_wheel(sdist, tmp_path / "zero", PATH=path, TFVAE_BUILD_NATIVE="0")
+    assert skipping.returncode == 0, skipping.stderr
+    assert "COMPILED OPS" not in skipping.stdout + skipping.stderr
+
+
+def test_build_native_is_validated(sdist: Path, tmp_path: Path):
+    wrong = pip_wheel(sdist, tmp_path / "wheels", TFVAE_BUILD_NATIVE="yes")
+    assert wrong.returncode != 0
+    assert "TFVAE_BUILD_NATIVE must be auto, 0 or 1, not 'yes'" in wrong.stdout + wrong.stderr
