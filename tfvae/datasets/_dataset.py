@@ -69,14 +69,29 @@ class Dataset:
         >>> tfvae.datasets.load("digits").binarised().kind
         'binary'
         """
-        if self.kind == "real":
-            low, high = float(self.train.min()), float(self.train.max())
-            raise ValueError(
-                f"Only values in [0, 1] can be binarised, and those of {self.name} reach from {low:g} to {high:g}. "
-                "Scale them to [0, 1] first, or use a Normal likelihood."
-            )
-        return dataclasses.replace(self, train=_binarise(self.train), test=_binarise(self.test))
+        return dataclasses.replace(self, train=binarise(self.train, self.name), test=binarise(self.test, self.name))
 
 
-def _binarise(x: np.ndarray) -> np.ndarray:
+def binarise(x: np.ndarray, name: str = "x") -> np.ndarray:
+    """Return float32 0 and 1: 1 where ``x`` is at least 0.5.
+
+    Args:
+        x: values in ``[0, 1]``.
+        name: how the message calls them.
+
+    Raises:
+        ValueError: if there are values outside ``[0, 1]``, for which 0.5 means nothing.
+
+    Example:
+
+    >>> import numpy as np, tfvae
+    >>> tfvae.datasets.binarise(np.array([0.2, 0.5, 1.0])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"Only values in [0, 1] can be binarised, and those of {name} reach from {low:g} to {high:g}. "
+            "Scale them to [0, 1] first, or use a Normal likelihood."
+        )
     return (x >= 0.5).astype(np.float32)

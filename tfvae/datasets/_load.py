@@ -13,6 +13,7 @@ from tfvae.datasets._dataset import Dataset
 from tfvae.datasets._examples import Source, check_same_event_shape
 from tfvae.datasets._split import split
 
+NAMES = tuple(_builtin.READERS)
 _FILE_READERS: dict[str, Callable[[Path], Source]] = {
     ".npy": _numpy_files.read_npy,
     ".npz": _numpy_files.read_npz,
@@ -100,7 +101,7 @@ def _read_path(name: str) -> Source:
         return _images.read_folder(path)
     if not is_file:
         raise FileNotFoundError(
-            f"There is no data set or file called {name!r}. Give one of {', '.join(_builtin.READERS)}, "
+            f"There is no data set or file called {name!r}. Give one of {', '.join(NAMES)}, "
             f"a {', '.join(_FILE_READERS)} file or a folder of images."
         )
     read_file = _FILE_READERS.get(path.suffix.lower())

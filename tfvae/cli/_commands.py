@@ -1,0 +1,103 @@
+"""``tfvae evaluate``, ``sample``, ``reconstruct`` and ``export``: what can be done with a saved run."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+
+import tfvae
+from tfvae import datasets, plots
+from tfvae.cli import _measure, _pictures
+from tfvae.cli._data import in_blocks
+from tfvae.cli._errors import UsageError, as_usage_errors, one_line
+from tfvae.cli._files import write_file, write_folder
+from tfvae.cli._run_folder import Run, RunFolder, check_event_shape
+
+_SHOWN = 12
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Measure a run on held-out data."""
+    _check_at_least_one("--num-samples", arguments.num_samples)
+    folder = RunFolder(arguments.run)
+    run, vae = folder.read_run(), folder.load_model()
+    x = _examples(arguments.data, run, vae)
+    measured = _measure.measure(vae, x, arguments.num_samples, arguments.seed)
+    print(json.dumps(measured, indent=2) if arguments.json else "\n".join(_measure.describe(measured)))
+    return 0
+
+
+def sample(arguments: Namespace) -> int:
+    """Draw from the prior and decode."""
+    _check_at_least_one("--number", arguments.number)
+    folder = RunFolder(arguments.run)
+    folder.read_run()
+    vae = folder.load_model()
+    target = _target(arguments.output, folder)
+    drawn = np.asarray(vae.sample(arguments.number, seed=arguments.seed))
+    picture = _pictures.save(target / "samples.png", plots.samples(drawn[:100]))
+    print(f"Wrote {_save_array(target / 'samples.npy', drawn)} {drawn.shape} and {picture}.")
+    return 0
+
+
+def reconstruct(arguments: Namespace) -> int:
+    """Pass data through the model."""
+    folder = RunFolder(arguments.run)
+    run, vae = folder.read_run(), folder.load_model()
+    x = _examples(arguments.data, run, vae)
+    target = _target(arguments.output, folder)
+    reconstructed = in_blocks(vae.reconstruct, x)
+    figure = plots.reconstructions(x[:_SHOWN], reconstructed[:_SHOWN], count=_SHOWN)
+    picture = _pictures.save(target / "reconstructions.png", figure)
+    array = _save_array(target / "reconstructions.npy", reconstructed)
+    print(f"Wrote {array} {reconstructed.shape}, row by row those of the data, and {picture}.")
+    return 0
+
+
+def export(arguments: Namespace) -> int:
+    """Write a SavedModel."""
+    folder = RunFolder(arguments.run)
+    folder.read_run()
+    vae = folder.load_model()
+    target = folder.saved_model if arguments.output is None else Path(arguments.output)
+    if arguments.output is not None and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target} is there already. Choose another --output folder, or remove it first.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_folder(target, lambda path: vae.export(str(path), ops=arguments.ops))
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(one_line(error)) from error
+    print(f"Wrote {target}, with the signatures encode, decode, reconstruct, sample and score ({arguments.ops} ops).")
+    return 0
+
+
+def _examples(data: str | None, run: Run, vae: tfvae.VAE) -> np.ndarray:
+    """The run's own test examples, or all of the source given; as the model expects them."""
+    name = run.settings.data if data is None else data
+    with as_usage_errors():
+        x = datasets.load(name).test if data is None else datasets.load_examples(name)
+        check_event_shape(x, vae, name)
+        x = datasets.binarise(x, name) if run.binarised else x
+        vae.likelihood_family.check_support(x)
+    return x
+
+
+def _target(output: str | None, folder: RunFolder) -> Path:
+    target = folder.path if output is None else Path(output)
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is a file; --output takes the name of a folder. Choose another name.")
+    target.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _save_array(path: Path, array: np.ndarray) -> Path:
+    write_file(path, lambda temporary: np.save(temporary, array))
+    return path
+
+
+def _check_at_least_one(option: str, value: int) -> None:
+    if value < 1:
+        raise UsageError(f"{option} must be at least 1, not {value}.")

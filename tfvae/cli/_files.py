@@ -1,0 +1,35 @@
+"""Writing so that a crash at any moment leaves the old file or the new one, never half of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` write to a temporary name (with the same suffix), then put it in place."""
+    temporary = path.with_name(f".partial-{path.name}")
+    write(temporary)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_folder(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary folder, then put it in place of what was there."""
+    temporary = path.with_name(f".partial-{path.name}")
+    old = path.with_name(f".old-{path.name}")
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    write(temporary)
+    if path.exists():
+        os.replace(path, old)
+    os.replace(temporary, path)
+    shutil.rmtree(old, ignore_errors=True)

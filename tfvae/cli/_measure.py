@@ -1,0 +1,84 @@
+"""The numbers by which a trained model is judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import tfvae
+from tfvae import metrics, objectives
+from tfvae.cli._data import in_blocks
+
+_ELBO_SAMPLES = 16
+_ROWS = 512
+
+
+def measure(vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> dict[str, Any]:
+    """Return ELBO, rate, distortion, importance-weighted log p(x) and active units on held-out examples, in nats.
+
+    Each standard error is that of a mean over examples: their standard deviation divided by the root of their number.
+    ``elbo`` averages 16 draws of ``z`` for every example; ``elbo = -(rate + distortion)``.
+    """
+    reconstruction, kl = _terms(vae, x, seed)
+    elbo = reconstruction - kl
+    evidence = vae.log_likelihood(x, num_samples=num_samples, seed=seed)
+    log_likelihood = np.asarray(evidence.estimate)
+    return {
+        "examples": len(x),
+        "elbo": float(elbo.mean()),
+        "elbo_standard_error": _standard_error(elbo),
+        "log_likelihood": float(log_likelihood.mean()),
+        "log_likelihood_standard_error": _standard_error(log_likelihood),
+        "log_likelihood_num_samples": num_samples,
+        "effective_sample_size": float(np.mean(evidence.effective_sample_size)),
+        "rate": float(kl.mean()),
+        "distortion": float(-reconstruction.mean()),
+        "active_units": metrics.active_units(in_blocks(vae.encode, x)),
+        "latent_size": vae.posterior_family.event_shape[0],
+    }
+
+
+def describe(measured: dict[str, Any]) -> list[str]:
+    """Return the numbers as lines to read."""
+    return [
+        f"On {measured['examples']} held-out examples, in nats per example (± standard error):",
+        f"  ELBO                {measured['elbo']:10.3f} ± {measured['elbo_standard_error']:.3f}"
+        f"   = -(rate {measured['rate']:.3f} + distortion {measured['distortion']:.3f})",
+        f"  log p(x), estimated {measured['log_likelihood']:10.3f} ± {measured['log_likelihood_standard_error']:.3f}"
+        f"   ({measured['log_likelihood_num_samples']} importance samples, effectively "
+        f"{measured['effective_sample_size']:.1f})",
+        f"  active latent units {measured['active_units']:6d} of {measured['latent_size']}",
+    ]
+
+
+def posterior_parameters(vae: tfvae.VAE, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the posterior's means and log-variances, ``[N, D]`` each."""
+    mean = in_blocks(vae.encode, x, _ROWS)
+    log_var = in_blocks(lambda rows: 2.0 * np.log(vae.posterior(rows).stddev()), x, _ROWS)
+    return mean, log_var
+
+
+def _terms(vae: tfvae.VAE, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reconstruction and KL of every example, averaged over draws of the noise."""
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def draw(rows: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        terms = objectives.elbo_terms(vae.posterior(rows), vae.prior(), vae.likelihood, rows, seed=noise)
+        return tf.cast(tf.stack([terms.reconstruction, terms.kl], axis=1), tf.float64)
+
+    draws = []
+    for i in range(_ELBO_SAMPLES):
+        blocks = [
+            draw(tf.constant(x[first : first + _ROWS]), tf.constant([seed, i * len(x) + first], tf.int64))
+            for first in range(0, len(x), _ROWS)
+        ]
+        draws.append(np.concatenate(blocks))
+    mean = np.mean(draws, axis=0)
+    return mean[:, 0], mean[:, 1]
+
+
+def _standard_error(values: np.ndarray) -> float:
+    """NaN for a single example, which tells nothing of the spread."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")

@@ -1,0 +1,154 @@
+"""``tfvae train``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from argparse import Namespace
+from typing import Any
+
+import tfvae
+from tfvae import datasets
+from tfvae.cli import _measure, _networks, _pictures
+from tfvae.cli._data import Parts, prepare
+from tfvae.cli._errors import UsageError, as_usage_errors
+from tfvae.cli._files import write_file, write_folder, write_text
+from tfvae.cli._run_folder import Run, RunFolder
+from tfvae.cli._settings import Settings
+from tfvae.cli._training import Session
+
+_IMPORTANCE_SAMPLES = 200
+_INTERRUPTED = 130
+
+
+def run(arguments: Namespace) -> int:
+    """Train, or go on training, and write everything into the folder."""
+    given = vars(arguments)
+    options = {field.name: given[field.name] for field in dataclasses.fields(Settings) if field.name in given}
+    folder = RunFolder(arguments.output)
+    session = _resumed(folder, options) if arguments.resume else _begun(folder, options)
+    try:
+        session.fit()
+    except KeyboardInterrupt:
+        return _keep_best(session)
+    session.take_best_weights()
+    _write_results(session)
+    return 0
+
+
+def _begun(folder: RunFolder, options: dict[str, Any]) -> Session:
+    if "data" not in options:
+        raise UsageError("--data is missing: the name of a data set or a path. Only --resume goes without.")
+    folder.check_is_new()
+    with as_usage_errors():
+        settings = Settings(**{**options, "data": _lasting(options["data"])})
+        parts = prepare(settings.data, settings.likelihood)
+    session = _session(parts, settings, folder)
+    folder.write_run(Run(settings, parts.likelihood, parts.binarised, parts.digest()))
+    return session
+
+
+def _resumed(folder: RunFolder, options: dict[str, Any]) -> Session:
+    run = folder.read_run()
+    if "data" in options:
+        options = {**options, "data": _lasting(options["data"])}
+    for name, value in options.items():
+        before = getattr(run.settings, name)
+        if name != "epochs" and value != before:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{option} is {value} and the run in {folder.path} was begun with {before}. Leave {option} out to go "
+                "on with the run, or begin another in another folder."
+            )
+    with as_usage_errors():
+        settings = dataclasses.replace(run.settings, **options)
+        parts = prepare(settings.data, settings.likelihood)
+    if parts.digest() != run.data_sha256:
+        raise UsageError(
+            f"The data of {settings.data} are not those the run in {folder.path} was begun with. "
+            "Bring them back, or begin another run in another folder."
+        )
+    session = _session(parts, settings, folder)
+    session.restore()
+    print(f"Going on after epoch {session.progress.epoch} of the run in {folder.path}.")
+    return session
+
+
+def _session(parts: Parts, settings: Settings, folder: RunFolder) -> Session:
+    family = parts.family()
+    vae = _networks.build(parts.train, family, settings.latent_size, settings.seed)
+    shape = " x ".join(map(str, parts.data.event_shape))
+    note = ", the values binarised at 0.5 (--likelihood normal keeps them as they are)" if parts.binarised else ""
+    counts = f"{len(parts.train)} training, {len(parts.validation)} validation and {len(parts.data.test)} test"
+    print(f"{parts.data.name}: {counts} examples of {shape}.\nLikelihood: {type(family).__name__}{note}.")
+    return Session(vae, parts, settings, folder)
+
+
+def _lasting(data: str) -> str:
+    """A path that still holds from another working folder; names stay."""
+    return data if data in datasets.NAMES or not data else os.path.abspath(data)
+
+
+def _keep_best(session: Session) -> int:
+    """After Ctrl-C: go back to the last whole epoch, and write its best weights."""
+    folder = session.folder
+    session.restore()
+    resume = f"tfvae train --output {folder.path} --resume"
+    progress = session.progress
+    if not progress.best_epoch:
+        print(f"\nInterrupted before there were weights to keep. Go on with: {resume}", flush=True)
+        return _INTERRUPTED
+    session.take_best_weights()
+    write_file(folder.model, session.vae.save)
+    print(
+        f"\nInterrupted after epoch {progress.epoch} of {session.settings.epochs}. The best weights so far "
+        f"(epoch {progress.best_epoch}, validation ELBO {progress.best_elbo:.3f}) are in {folder.model}.\n"
+        f"Go on with: {resume}",
+        flush=True,
+    )
+    return _INTERRUPTED
+
+
+def _write_results(session: Session) -> None:
+    folder, progress, parts = session.folder, session.progress, session.parts
+    print(
+        f"Trained for {progress.epoch} epochs in {progress.seconds:.0f} s; keeping the weights of epoch "
+        f"{progress.best_epoch}, validation ELBO {progress.best_elbo:.3f}. Writing the results ...",
+        flush=True,
+    )
+    write_file(folder.model, session.vae.save)
+    measured = _measure.measure(session.vae, parts.data.test, _IMPORTANCE_SAMPLES, session.settings.seed)
+    report = {
+        **measured,
+        "data": session.settings.data,
+        "likelihood": parts.likelihood,
+        "binarised": parts.binarised,
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "seconds": round(progress.seconds, 3),
+        "backend": tfvae.build_info()["backend"],
+        "tfvae": tfvae.__version__,
+    }
+    write_text(folder.metrics, json.dumps(report, indent=2) + "\n")
+    pictures = _pictures.draw_all(folder.path, session.vae, parts.data, progress.history, session.settings.seed)
+    write_folder(folder.saved_model, lambda path: session.vae.export(str(path)))
+    print("\n".join(_measure.describe(measured)))
+    print(_epilogue(folder, [picture.name for picture in pictures]))
+
+
+def _epilogue(folder: RunFolder, pictures: list[str]) -> str:
+    path = folder.path
+    return f"""\
+Wrote into {path}:
+  model.keras           the model: import tfvae, keras; keras.models.load_model("{folder.model}")
+  saved_model/          the same for TensorFlow without tfvae: encode, decode, reconstruct, sample, score
+  metrics.json          the numbers above
+  history.csv           ELBO, reconstruction and KL of every epoch
+  {", ".join(pictures)}
+  run.json, checkpoint.npz    what --resume needs
+What to do next:
+  look at {path / "reconstructions.png"} and {path / "samples.png"}
+  tfvae sample {path} --number 100         new examples from the prior
+  tfvae reconstruct {path} --data FILE     pass your own data through the model
+  tfvae evaluate {path}                    the numbers again, with more --num-samples or other --data"""
