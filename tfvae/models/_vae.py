@@ -186,43 +186,38 @@ class VAE(keras.Model):
         return self.posterior_family.mean(self.posterior(x))
 
     def export(self, path: str | os.PathLike[str], ops: str = "stock") -> None:
-        """Write the model to the folder ``path`` as a TensorFlow SavedModel, to be used where tfvae is not installed.
+        """Write the model to the folder ``path`` as a TensorFlow SavedModel, for use where tfvae is not installed.
 
-        Unlike ``keras.Model.export`` this has several signatures, always writes a SavedModel, prints nothing, and puts
-        the finished folder in place by renaming it. Each signature takes any batch size and returns a dictionary:
+        Unlike ``keras.Model.export`` it writes several signatures, only this format, and renames the finished folder
+        into place. For any batch size, in float32 (float64 under that policy), each returns a dictionary:
 
-        - ``encode(x)``: ``mean`` and ``log_var`` of ``q(z|x)``, ``[B, D]`` each; ``decode(z)``: ``mean`` of ``p(x|z)``;
-        - ``reconstruct(x)``: ``mean`` of ``p(x|z)`` at the posterior mean; also the ``serving_default``;
-        - ``sample(count, seed)``: ``samples``, what ``sample(count, seed)`` of the model gives;
-        - ``score(x, seed)``: ``elbo`` ``[B]``, one-sample, in nats.
+        - ``encode(x)``: ``mean`` and ``log_var`` of ``q(z|x)``; ``decode(z)``: ``mean`` of ``p(x|z)``;
+        - ``reconstruct(x)``, also ``serving_default``: ``mean`` of ``p(x|z)`` at the posterior mean;
+        - ``sample(count, seed)``: ``samples`` ``[count, *event]``, as the model's ``sample(count, seed)``;
+        - ``score(x, seed)``: ``elbo`` ``[B]``, one-sample, in nats. ``count`` is int32 ``[]``, ``seed`` int32 ``[2]``.
 
-        ``count`` is int32 ``[]`` and ``seed`` int32 ``[2]``; the rest is float32, or float64 under that policy. A
-        SavedModel is a program: load one only from a source you trust.
+        A SavedModel is a program: load none from a source you do not trust. See ``docs/serving.md``.
 
         Args:
             path: a local folder that does not exist, is empty, or holds an earlier export, which is replaced.
-            ops: ``"stock"``: made of TensorFlow's own ops only; ``"native"``: ``score`` runs the compiled op, which
-                has to be loaded wherever the export is.
+            ops: ``"stock"``: TensorFlow's own ops only; ``"native"``: ``score`` needs the compiled op where it is run.
 
         Raises:
             ValueError: if the networks are not built, or ``ops`` is neither.
             FileExistsError: if ``path`` is a file or holds anything but an earlier export.
-            RuntimeError: if the native op is asked for and not usable, or stock ops and a network holds the native one.
+            RuntimeError: for ``"native"`` without a usable library, or ``"stock"`` where a network holds the native op.
 
         Example:
 
-        >>> import keras, os, tempfile, tensorflow as tf, tfvae
-        >>> vae = tfvae.VAE(
-        ...     keras.Sequential([keras.Input([8]), keras.layers.Dense(4)]),
-        ...     keras.Sequential([keras.Input([2]), keras.layers.Dense(8)]),
-        ...     posterior=tfvae.distributions.DiagonalNormal(2),
-        ...     likelihood=tfvae.distributions.Normal(8),
-        ... )
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     vae.export(os.path.join(folder, "vae"))
-        ...     loaded = tf.saved_model.load(os.path.join(folder, "vae"))
+        >>> import keras, tempfile, tensorflow as tf, tfvae
+        >>> networks = [keras.Sequential([keras.Input([n]), keras.layers.Dense(4)]) for n in (4, 2)]
+        >>> normal = tfvae.distributions.Normal(4)
+        >>> vae = tfvae.VAE(*networks, posterior=tfvae.distributions.DiagonalNormal(2), likelihood=normal)
+        >>> folder = tempfile.mkdtemp()
+        >>> vae.export(folder)
+        >>> loaded = tf.saved_model.load(folder)
         >>> loaded.signatures["sample"](count=tf.constant(3), seed=tf.constant([1, 2]))["samples"].shape.as_list()
-        [3, 8]
+        [3, 4]
         """
         _export.export(self, path, ops)
 
