@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 import platform
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ LIBRARY_NAME = "libtfvae_ops.so"
 REMEDY = "Rebuild with `pip install --force-reinstall --no-deps .` in the source folder."
 _FOLDER = Path(__file__).resolve().parent / "_lib"
 _OP_NAME = "TfvaeReparameterizeKl"
+# Of 64-bit little-endian ELF: the program header table's offset, entry size and count; a segment's offset and size.
+_ELF_HEADER = struct.Struct("<32sQ14xHH6x")
+_ELF_SEGMENT = struct.Struct("<8xQ16xQ16x")
 
 _logger = logging.getLogger("tfvae")
 _lock = threading.Lock()
@@ -64,12 +68,15 @@ def _load_checked() -> Any:
     built = _read_metadata()
     if built["tensorflow"] != tf.__version__:
         raise _Unusable(
-            f"{path} was built against TensorFlow {built['tensorflow']} and this is TensorFlow {tf.__version__}. {REMEDY}"
+            f"{path} was built against TensorFlow {built['tensorflow']} and this is TensorFlow {tf.__version__}. "
+            f"{REMEDY}"
         )
     if not path.is_file():
         raise _Unusable(f"the compiled library {path} is missing. {REMEDY}")
     _refuse_second_copy(path)
     try:
+        if _is_truncated(path):
+            raise OSError("the file is shorter than its own headers say")
         return tf.load_op_library(str(path))
     except (tf.errors.OpError, OSError) as error:
         reason = " ".join(str(error).split())
@@ -86,13 +93,28 @@ def _read_metadata() -> dict[str, Any]:
     except FileNotFoundError:
         raise _Unusable(
             f"this installation for TensorFlow {tf.__version__} has no compiled library in {_FOLDER}. "
-            "Install g++ 11 or newer (or clang 14) and run `pip install --force-reinstall --no-deps .` in the source folder."
+            "Install g++ 11 or newer (or clang 14) and run `pip install --force-reinstall --no-deps .` "
+            "in the source folder."
         ) from None
     except (OSError, ValueError) as error:
         raise _Unusable(f"{path} cannot be read ({error}). {REMEDY}") from None
     if not isinstance(built, dict) or not isinstance(built.get("tensorflow"), str):
         raise _Unusable(f"{path} does not say which TensorFlow the library was built against. {REMEDY}")
     return built
+
+
+def _is_truncated(path: Path) -> bool:
+    """Whether an ELF file ends before its segments do; mapping such a file ends the process with SIGBUS."""
+    with path.open("rb") as file:
+        header = file.read(_ELF_HEADER.size)
+        if len(header) < _ELF_HEADER.size or not header.startswith(b"\x7fELF"):
+            return False  # The loader says so itself.
+        _, table_offset, entry_size, entries = _ELF_HEADER.unpack(header)
+        file.seek(table_offset)
+        table = file.read(entry_size * entries)
+        if entry_size != _ELF_SEGMENT.size or len(table) < entry_size * entries:
+            return True
+        return any(offset + size > path.stat().st_size for offset, size in _ELF_SEGMENT.iter_unpack(table))
 
 
 def _refuse_second_copy(path: Path) -> None:

@@ -14,19 +14,30 @@ _NAMES = ", ".join(dtype.name for dtype in DTYPES)
 def as_seed(seed: Any) -> tf.Tensor:
     """Return ``seed`` as an integer tensor of shape [2]; Python integers become int64."""
     if seed is None:
-        raise TypeError("seed must be two integers, as for tf.random.stateless_normal, not None. Pass seed=[1, 2], say.")
+        raise TypeError(
+            "seed must be two integers, as for tf.random.stateless_normal, not None. Pass seed=[1, 2], say."
+        )
     if not tf.is_tensor(seed) and not hasattr(seed, "dtype"):
-        try:
-            seed = np.asarray(seed, dtype=np.int64)
-        except (TypeError, ValueError, OverflowError):
-            if not any(tf.is_tensor(part) for part in tf.nest.flatten(seed)):
-                raise TypeError(f"seed must be two integers that fit in 64 bits, not {seed!r}.") from None
+        seed = _integers(seed)
     seed = tf.convert_to_tensor(seed)
     if seed.dtype not in (tf.int32, tf.int64):
         raise TypeError(f"seed must be int32 or int64, not {seed.dtype.name}.")
     if not seed.shape.is_compatible_with([2]):
         raise ValueError(f"seed must have shape [2], not {_show(seed.shape)}.")
     return seed
+
+
+def _integers(seed: Any) -> Any:
+    parts = tf.nest.flatten(seed)
+    if any(tf.is_tensor(part) for part in parts):
+        return seed
+    # Looked at before NumPy converts them, because it would round 1.5 and read "1" silently.
+    if all(np.asarray(part).dtype.kind in "iu" for part in parts):
+        try:
+            return np.asarray(seed, dtype=np.int64)
+        except (ValueError, OverflowError):
+            pass
+    raise TypeError(f"seed must be two integers that fit in 64 bits, not {seed!r}.")
 
 
 def as_parameters(mean: Any, log_var: Any, second: str = "log_var") -> tuple[tf.Tensor, tf.Tensor]:
@@ -52,18 +63,21 @@ def at_run_time(mean: tf.Tensor, log_var: tf.Tensor, seed: tf.Tensor) -> list[tf
     """Return assertions for what the static shapes leave open, for a backend whose ops would broadcast instead."""
     checks = []
     if not seed.shape.is_fully_defined():
-        checks.append(
-            tf.debugging.assert_equal(tf.shape(seed), [2], message="seed must have shape [2], not the shape below.")
-        )
+        is_pair = tf.equal(tf.rank(seed), 1) & tf.equal(tf.size(seed), 2)
+        checks.append(tf.debugging.Assert(is_pair, ["seed must have shape [2], not", tf.shape(seed)]))
     if not (mean.shape.is_fully_defined() and log_var.shape.is_fully_defined()):
-        message = "log_var must have the shape of mean; these are the two shapes."
-        checks.append(tf.debugging.assert_equal(tf.rank(mean), tf.rank(log_var), message=message))
-        with tf.control_dependencies([check for check in checks if check is not None]):
-            checks.append(tf.debugging.assert_equal(tf.shape(mean), tf.shape(log_var), message=message))
-        if mean.shape.rank is None:
-            message = "mean must have rank 1 or more (its last axis is the latent one)."
-            checks.append(tf.debugging.assert_greater(tf.rank(mean), 0, message=message))
+        shapes = tf.shape(mean, out_type=tf.int64), tf.shape(log_var, out_type=tf.int64)
+        same = tf.equal(tf.rank(mean), tf.rank(log_var)) & tf.reduce_all(_equal(*shapes))
+        checks.append(tf.debugging.Assert(same, ["log_var must have the shape of mean,", shapes[0], "not", shapes[1]]))
+    if mean.shape.rank is None:
+        message = "mean must have rank 1 or more (its last axis is the latent one), not shape"
+        checks.append(tf.debugging.Assert(tf.rank(mean) > 0, [message, tf.shape(mean, out_type=tf.int64)]))
     return [check for check in checks if check is not None]
+
+
+def _equal(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Compare element by element; False where the lengths differ."""
+    return tf.raw_ops.Equal(x=a, y=b, incompatible_shape_error=False)
 
 
 def _show(shape: tf.TensorShape) -> str:

@@ -1,0 +1,62 @@
+"""What every test may ask for: both backends, a seeded generator, and Python code run in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def pytest_generate_tests(metafunc):
+    # Without a compiled library (a pure-Python install) there is one backend to test, not one to skip.
+    if "backend" in metafunc.fixturenames:
+        import tfvae
+
+        names = ["native", "reference"] if tfvae.build_info()["built"] else ["reference"]
+        metafunc.parametrize("backend", names, indirect=True)
+
+
+@pytest.fixture
+def backend(request):
+    """The name of the backend that the ops run on during the test."""
+    import tfvae
+
+    with tfvae.use_backend(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Run Python code in a fresh process, which must not end by a signal; return it with its text output.
+
+    ``path`` holds the tfvae to import, by default the one under test. The environment is this process's without any
+    TFVAE_ variable, plus ``env``.
+    """
+
+    def run(code, *, path=None, env=None, timeout=300):
+        import tfvae
+
+        path = path or Path(tfvae.__file__).parents[1]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TFVAE_")}
+        done = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-c", code],
+            env={**inherited, "PYTHONPATH": str(path), **(env or {})},
+            cwd=path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode >= 0, (
+            f"ended by signal {-done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        )
+        return done
+
+    return run
