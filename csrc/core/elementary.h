@@ -1,5 +1,5 @@
-// exp with its neighbours, log, and sin and cos of a fraction of a turn. Error bounds are stated per function and checked
-// over every float in tests/ops/test_elementary.py.
+// exp with its neighbours, log, and sin and cos of a fraction of a turn. Error bounds are stated per function and
+// checked over every float in tests/ops/test_elementary.py.
 #ifndef TFVAE_CORE_ELEMENTARY_H_
 #define TFVAE_CORE_ELEMENTARY_H_
 
@@ -102,8 +102,8 @@ struct SinCos {
   F cos;
 };
 
-// sin and cos of 2 pi turn / 2^m for an integer 0 <= turn < 2^m, m the mantissa bits of F: the reduction to an octant is
-// exact integer arithmetic.
+// sin and cos of 2 pi turn / 2^m for an integer 0 <= turn < 2^m, m the mantissa bits of F: the reduction to an octant
+// is exact integer arithmetic.
 template <class F>
 TFVAE_INLINE SinCos<F> sin_cos_of_turn(IntOf<F> turn) {
   using C = Format<F>;

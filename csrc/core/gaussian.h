@@ -10,8 +10,8 @@ namespace tfvae {
 namespace TFVAE_ISA {
 
 // What log_var enters by: sigma = exp(log_var / 2), expm1(log_var), and expm1(log_var) - log_var, the last two without
-// cancellation near 0. All three come from one exponential, of h = log_var / 2, because expm1(2h) = expm1(h) (exp(h) + 1)
-// and expm1(2h) - 2h = expm1(h)^2 + 2 (expm1(h) - h).
+// cancellation near 0. All three come from one exponential, of h = log_var / 2, because expm1(2h) = expm1(h) (exp(h) +
+// 1) and expm1(2h) - 2h = expm1(h)^2 + 2 (expm1(h) - h).
 template <class F>
 struct Spread {
   F sigma;

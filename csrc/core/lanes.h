@@ -1,9 +1,9 @@
-// The few operations the element mathematics needs of a number, for plain scalars. The same names exist for SIMD vectors
-// (csrc/cpu/vector.h), so every formula in this folder is written once and runs one lane or sixteen at a time, on the
-// host and on the device.
+// The few operations the element mathematics needs of a number, for plain scalars. The same names exist for SIMD
+// vectors (csrc/cpu/vector.h), so every formula in this folder is written once and runs one lane or sixteen at a time,
+// on the host and on the device.
 //
-// Everything here lives in a namespace per instruction set: two translation units compiled for different processors must
-// not share an inline function, or the linker may keep the wrong copy.
+// Everything here lives in a namespace per instruction set: two translation units compiled for different processors
+// must not share an inline function, or the linker may keep the wrong copy.
 #ifndef TFVAE_CORE_LANES_H_
 #define TFVAE_CORE_LANES_H_
 

@@ -1,5 +1,5 @@
-// Denormals as IEEE 754 has them while in scope. TensorFlow's pool threads flush them to zero and the caller's thread may
-// not, so without this a result would depend on which thread computed it.
+// Denormals as IEEE 754 has them while in scope. TensorFlow's pool threads flush them to zero and the caller's thread
+// may not, so without this a result would depend on which thread computed it.
 #ifndef TFVAE_CPU_IEEE_MODE_H_
 #define TFVAE_CPU_IEEE_MODE_H_
 

@@ -111,8 +111,8 @@ struct BackwardUnit {
     T* dlog_var = static_cast<T*>(p.dlog_var) + range.begin;
     int64_t i = 0;
     for (; i + W <= count; i += W) {
-      const Gradients<V> g = gradients<V>(load<V>(mean + i), load<V>(log_var + i), load<V>(eps + i), load<V>(dz + i),
-                                          load<V>(dkl + i));
+      const Gradients<V> g =
+          gradients<V>(load<V>(mean + i), load<V>(log_var + i), load<V>(eps + i), load<V>(dz + i), load<V>(dkl + i));
       store(dmean + i, g.mean);
       store(dlog_var + i, g.log_var);
     }

@@ -135,8 +135,7 @@ inline void elementary(const char* function, int64_t count, const float* in, flo
 }
 
 constexpr KernelTable make_table(const char* isa) {
-  return {isa,      count_units, count_units_per_row, forward,   sum_partials,
-          backward, normals,     words,               elementary};
+  return {isa, count_units, count_units_per_row, forward, sum_partials, backward, normals, words, elementary};
 }
 
 }  // namespace TFVAE_ISA

@@ -34,7 +34,9 @@ struct PatternMemory {
 template <>
 struct Memory<VectorF32, BFloat16> : PatternMemory<BFloat16> {
   static TFVAE_INLINE VectorF32 load(const BFloat16* from) { return widen_bfloat16<VectorF32>(load_bits(from)); }
-  static TFVAE_INLINE void store(BFloat16* to, VectorF32 v) { store_bits(to, narrow_bfloat16<VectorF32, VectorI32>(v)); }
+  static TFVAE_INLINE void store(BFloat16* to, VectorF32 v) {
+    store_bits(to, narrow_bfloat16<VectorF32, VectorI32>(v));
+  }
 };
 
 template <>

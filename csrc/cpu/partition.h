@@ -12,8 +12,8 @@ constexpr int64_t kUnitSize = 2048;  // Elements; a unit's noise and row terms s
 
 struct Partition {
   int64_t rows, columns;
-  int64_t rows_per_unit;   // Several short rows ...
-  int64_t units_per_row;   // ... or a part of a long one.
+  int64_t rows_per_unit;  // Several short rows ...
+  int64_t units_per_row;  // ... or a part of a long one.
   int64_t units;
 };
 

@@ -1,7 +1,7 @@
 // SIMD vectors with the operations of csrc/core/lanes.h, as wide as the instruction set this file is compiled for.
 //
-// Compiler vector types carry the arithmetic; intrinsics remain for the two things those cannot say, the 32 x 32 -> 64 bit
-// product and the square root.
+// Compiler vector types carry the arithmetic; intrinsics remain for the two things those cannot say, the 32 x 32 -> 64
+// bit product and the square root.
 #ifndef TFVAE_CPU_VECTOR_H_
 #define TFVAE_CPU_VECTOR_H_
 
@@ -50,9 +50,7 @@ using HardwareInts = __m128i;
 #elif defined(__aarch64__)
 TFVAE_INLINE float32x4_t hardware_sqrt(float32x4_t x) { return vsqrtq_f32(x); }
 TFVAE_INLINE float64x2_t hardware_sqrt(float64x2_t x) { return vsqrtq_f64(x); }
-TFVAE_INLINE uint64x2_t hardware_multiply(uint64x2_t a, uint64x2_t b) {
-  return vmull_u32(vmovn_u64(a), vmovn_u64(b));
-}
+TFVAE_INLINE uint64x2_t hardware_multiply(uint64x2_t a, uint64x2_t b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
 using HardwareInts = uint64x2_t;
 #else
 #error "tfvae has vector code for x86-64 and aarch64 only"

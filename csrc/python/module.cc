@@ -57,7 +57,8 @@ std::string show(const std::vector<py::ssize_t>& shape) { return py::str(py::tup
 
 void expect(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape, const py::dtype& dtype) {
   if (shape_of(array) != shape) {
-    throw py::value_error(std::string(name) + " must have shape " + show(shape) + ", not " + show(shape_of(array)) + ".");
+    throw py::value_error(std::string(name) + " must have shape " + show(shape) + ", not " + show(shape_of(array)) +
+                          ".");
   }
   if (!array.dtype().equal(dtype)) {
     throw py::type_error(std::string(name) + " must be " + std::string(py::str(dtype)) + ", not " +
@@ -209,8 +210,8 @@ PYBIND11_MODULE(tfvae_kernels, module) {
              "z = mean + exp(log_var / 2) eps and its KL to N(0, 1), as tfvae.ops.reparameterize_kl.");
   module.def("reparameterize_kl_grad", reparameterize_kl_grad, py::arg("mean"), py::arg("log_var"), py::kw_only(), seed,
              py::arg("dz"), py::arg("dkl"), per_dimension, threads, isa, "The gradients by mean and log_var.");
-  module.def("standard_normal", standard_normal, py::arg("count"), py::kw_only(), seed,
-             py::arg("dtype") = "float32", py::arg("begin") = 0, isa, "The noise alone.");
+  module.def("standard_normal", standard_normal, py::arg("count"), py::kw_only(), seed, py::arg("dtype") = "float32",
+             py::arg("begin") = 0, isa, "The noise alone.");
   module.def("philox_words", philox_words, py::arg("count"), py::kw_only(), seed, isa, "The random words alone.");
   module.def("elementary", elementary, py::arg("function"), py::arg("x"), py::kw_only(), isa,
              "e: exp, m: exp - 1, x: exp - 1 - x, l: log, s and c: sin and cos of x turns of 2^-23.");

@@ -49,8 +49,7 @@ absl::Status fill_common(OpKernelContext* context, bool per_dimension, Params* p
   }
   TF_RETURN_IF_ERROR(expect_shape("log_var", context->input(1), "the shape of mean", mean.shape()));
   if (seed.shape() != TensorShape({2})) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("seed must have shape [2], not ", seed.shape().DebugString(), "."));
+    return absl::InvalidArgumentError(absl::StrCat("seed must have shape [2], not ", seed.shape().DebugString(), "."));
   }
   for (int i = 0; i < 2; ++i) {
     params->seed[i] = seed.dtype() == tensorflow::DT_INT32 ? int64_t{seed.flat<int32_t>()(i)} : seed.flat<int64_t>()(i);
@@ -73,9 +72,10 @@ class KernelBase : public OpKernel {
     if (kernels_ != nullptr) return;
     std::string names;
     for (const KernelTable* table : usable_kernels()) absl::StrAppend(&names, names.empty() ? "" : ", ", table->isa);
-    OP_REQUIRES(context, false,
-                absl::InvalidArgumentError(absl::StrCat("The environment variable TFVAE_ISA must be one of ", names,
-                                                        " on this machine. Correct it, or unset it to let tfvae choose.")));
+    OP_REQUIRES(
+        context, false,
+        absl::InvalidArgumentError(absl::StrCat("The environment variable TFVAE_ISA must be one of ", names,
+                                                " on this machine. Correct it, or unset it to let tfvae choose.")));
   }
 
  protected:
@@ -133,16 +133,16 @@ class ReparameterizeKlGrad : public KernelBase {
   }
 };
 
-#define TFVAE_REGISTER(T, K)                                                         \
-  REGISTER_KERNEL_BUILDER(Name("TfvaeReparameterizeKl")                              \
-                              .Device(tensorflow::DEVICE_CPU)                        \
-                              .TypeConstraint<T>("T")                                \
-                              .TypeConstraint<K>("kl_dtype"),                        \
-                          ReparameterizeKl<T>);                                      \
-  REGISTER_KERNEL_BUILDER(Name("TfvaeReparameterizeKlGrad")                          \
-                              .Device(tensorflow::DEVICE_CPU)                        \
-                              .TypeConstraint<T>("T")                                \
-                              .TypeConstraint<K>("kl_dtype"),                        \
+#define TFVAE_REGISTER(T, K)                                  \
+  REGISTER_KERNEL_BUILDER(Name("TfvaeReparameterizeKl")       \
+                              .Device(tensorflow::DEVICE_CPU) \
+                              .TypeConstraint<T>("T")         \
+                              .TypeConstraint<K>("kl_dtype"), \
+                          ReparameterizeKl<T>);               \
+  REGISTER_KERNEL_BUILDER(Name("TfvaeReparameterizeKlGrad")   \
+                              .Device(tensorflow::DEVICE_CPU) \
+                              .TypeConstraint<T>("T")         \
+                              .TypeConstraint<K>("kl_dtype"), \
                           ReparameterizeKlGrad<T>)
 
 TFVAE_REGISTER(Eigen::half, float);

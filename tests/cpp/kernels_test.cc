@@ -1,0 +1,150 @@
+#include <cmath>
+#include <limits>
+
+#include "tests/cpp/support.h"
+
+namespace tfvae {
+namespace {
+
+struct Case {
+  int64_t rows, columns;
+};
+
+const Case kCases[] = {{0, 5},   {5, 0},    {1, 1},    {7, 1},    {3, 2},    {5, 3},    {4, 10},   {9, 17},
+                       {2, 256}, {3, 1000}, {1, 2047}, {1, 2048}, {2, 2049}, {1, 9000}, {1024, 3}, {2049, 1}};
+
+std::vector<float> spread_values(int64_t count, float scale) {
+  std::vector<float> values(count);
+  for (int64_t i = 0; i < count; ++i) values[i] = scale * std::sin(0.7f * static_cast<float>(i) + scale);
+  return values;
+}
+
+struct Problem {
+  explicit Problem(const Case& size)
+      : rows(size.rows),
+        columns(size.columns),
+        mean(spread_values(rows * columns, 1.5f)),
+        log_var(spread_values(rows * columns, 2.5f)),
+        dz(spread_values(rows * columns, 0.5f)),
+        dkl(spread_values(rows, 1.0f)),
+        eps(libm_normals(seed, rows * columns)) {}
+
+  ForwardParams forward(float* z, float* kl) const {
+    return {DType::kFloat32, false, rows, columns, {seed[0], seed[1]}, mean.data(), log_var.data(), z, kl};
+  }
+  BackwardParams backward(float* dmean, float* dlog_var) const {
+    return {DType::kFloat32, false,      rows,  columns, {seed[0], seed[1]}, mean.data(), log_var.data(),
+            dz.data(),       dkl.data(), dmean, dlog_var};
+  }
+
+  int64_t seed[2] = {5, -6};
+  int64_t rows, columns;
+  std::vector<float> mean, log_var, dz, dkl;
+  std::vector<double> eps;
+};
+
+struct Result {
+  std::vector<float> first, second;
+  bool operator==(const Result& other) const { return first == other.first && second == other.second; }
+};
+
+Result run_forward_of(const KernelTable& kernels, const Problem& p, int threads) {
+  Result r{std::vector<float>(p.rows * p.columns), std::vector<float>(p.rows, -1)};
+  const ForwardParams params = p.forward(r.first.data(), r.second.data());
+  std::vector<char> scratch(forward_scratch_bytes(kernels, params));
+  run_forward(kernels, params, scratch.data(), on_threads(threads));
+  return r;
+}
+
+Result run_backward_of(const KernelTable& kernels, const Problem& p, int threads) {
+  Result r{std::vector<float>(p.rows * p.columns), std::vector<float>(p.rows * p.columns)};
+  run_backward(kernels, p.backward(r.first.data(), r.second.data()), on_threads(threads));
+  return r;
+}
+
+using Kernels = PerInstructionSet;
+TFVAE_FOR_EVERY_ISA(Kernels);
+
+TEST_P(Kernels, ForwardMatchesDoublePrecision) {
+  for (const Case& size : kCases) {
+    const Problem p(size);
+    const Result r = run_forward_of(*GetParam(), p, 2);
+    for (int64_t row = 0; row < p.rows; ++row) {
+      double kl = 0;
+      for (int64_t i = row * p.columns; i < (row + 1) * p.columns; ++i) {
+        const double m = p.mean[i], l = p.log_var[i];
+        const double z = m + std::exp(l / 2) * p.eps[i];
+        // The noise differs by up to 1.5e-6 and is multiplied by at most exp(1.25).
+        ASSERT_NEAR(r.first[i], z, 6e-6 + 2e-7 * std::abs(z));
+        kl += 0.5 * (m * m + std::expm1(l) - l);
+      }
+      // Partial sums of up to a few dozen terms per lane, each rounded to 6e-8.
+      ASSERT_NEAR(r.second[row], kl, 2e-6 * (kl + 1)) << p.rows << "x" << p.columns;
+    }
+  }
+}
+
+TEST_P(Kernels, BackwardMatchesDoublePrecision) {
+  for (const Case& size : kCases) {
+    const Problem p(size);
+    const Result r = run_backward_of(*GetParam(), p, 2);
+    for (int64_t i = 0; i < p.rows * p.columns; ++i) {
+      const double m = p.mean[i], l = p.log_var[i], dkl = p.dkl[i / p.columns];
+      ASSERT_NEAR(r.first[i], p.dz[i] + dkl * m, 1e-6);
+      const double dlog_var = 0.5 * (p.dz[i] * std::exp(l / 2) * p.eps[i] + dkl * std::expm1(l));
+      ASSERT_NEAR(r.second[i], dlog_var, 4e-6 + 5e-7 * std::abs(dlog_var));
+    }
+  }
+}
+
+TEST_P(Kernels, SameBitsForAnyNumberOfThreads) {
+  for (const Case& size : {Case{3, 9000}, Case{1000, 17}}) {
+    const Problem p(size);
+    const Result forward = run_forward_of(*GetParam(), p, 1), backward = run_backward_of(*GetParam(), p, 1);
+    for (int threads : {2, 3, 8}) {
+      EXPECT_TRUE(run_forward_of(*GetParam(), p, threads) == forward) << threads;
+      EXPECT_TRUE(run_backward_of(*GetParam(), p, threads) == backward) << threads;
+    }
+  }
+}
+
+TEST_P(Kernels, ExtremesFollowIeee) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  Problem p({8, 1});
+  p.mean.assign(8, 0.0f);
+  p.log_var = {88.0f, 89.0f, 200.0f, -200.0f, inf, -inf, nan, 0.0f};
+  const Result r = run_forward_of(*GetParam(), p, 1);
+  EXPECT_NEAR(r.second[0] / (0.5 * std::expm1(88.0)), 1, 1e-6);
+  EXPECT_EQ(r.second[1], inf);
+  EXPECT_EQ(r.second[2], inf);
+  EXPECT_FLOAT_EQ(r.second[3], 99.5f);
+  EXPECT_TRUE(std::isnan(r.second[4]));  // inf - inf
+  EXPECT_EQ(r.second[5], inf);
+  EXPECT_TRUE(std::isnan(r.second[6]) && std::isnan(r.first[6]));
+  EXPECT_EQ(r.second[7], 0.0f);
+  EXPECT_EQ(r.first[5], 0.0f);
+}
+
+TEST_P(Kernels, HalfPrecisionPatternsSurviveTheRoundTrip) {
+  // With log_var = -inf, sigma is 0 and z is mean: widened and narrowed again.
+  for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {
+    const int64_t count = 65536;
+    std::vector<uint16_t> mean(count), log_var(count, dtype == DType::kFloat16 ? 0xfc00 : 0xff80), z(count);
+    std::vector<float> kl(count);
+    for (int64_t i = 0; i < count; ++i) mean[i] = static_cast<uint16_t>(i);
+    const ForwardParams params{dtype, false, count, 1, {1, 2}, mean.data(), log_var.data(), z.data(), kl.data()};
+    run_forward(*GetParam(), params, nullptr, on_threads(1));
+    const uint16_t infinity = dtype == DType::kFloat16 ? 0x7c00 : 0x7f80;
+    for (int64_t i = 0; i < count; ++i) {
+      const bool is_nan = (mean[i] & 0x7fff) > infinity;
+      if (is_nan) {
+        ASSERT_GT(z[i] & 0x7fff, infinity) << i;
+      } else {
+        ASSERT_EQ(z[i] & 0x7fff, mean[i] & 0x7fff) << i;  // -0 + 0 is +0.
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tfvae

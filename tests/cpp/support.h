@@ -1,0 +1,56 @@
+// What the C++ tests share: every usable instruction set as a parameter, and the noise from the scalar core.
+#ifndef TFVAE_TESTS_CPP_SUPPORT_H_
+#define TFVAE_TESTS_CPP_SUPPORT_H_
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "csrc/core/box_muller.h"
+#include "csrc/core/philox.h"
+#include "csrc/cpu/dispatch.h"
+#include "csrc/cpu/run.h"
+
+namespace tfvae {
+
+class PerInstructionSet : public ::testing::TestWithParam<const KernelTable*> {};
+
+inline std::string isa_name(const ::testing::TestParamInfo<const KernelTable*>& info) { return info.param->isa; }
+
+#define TFVAE_FOR_EVERY_ISA(suite) INSTANTIATE_TEST_SUITE_P(Isa, suite, ::testing::ValuesIn(usable_kernels()), isa_name)
+
+// The stream's words as the paper defines them, one at a time.
+inline std::vector<uint32_t> scalar_words(const int64_t seed[2], int64_t count) {
+  const auto stream = scalar::stream_of_seed(seed[0], seed[1]);
+  std::vector<uint32_t> words;
+  for (uint64_t group = 0; static_cast<int64_t>(words.size()) < count; ++group) {
+    const auto w = scalar::philox<uint64_t>(group, stream);
+    for (uint64_t word : {w.w0, w.w1, w.w2, w.w3}) words.push_back(static_cast<uint32_t>(word));
+  }
+  words.resize(count);
+  return words;
+}
+
+// Box-Muller by the C library in double precision, on those words.
+inline std::vector<double> libm_normals(const int64_t seed[2], int64_t count) {
+  const auto words = scalar_words(seed, (count + 3) / 4 * 4);
+  std::vector<double> normals;
+  for (size_t i = 0; i < words.size(); i += 2) {
+    const double u = std::max((words[i] & 0x7fffff) / 8388608.0, double(1e-7f));
+    const double angle = 2 * M_PI * ((words[i + 1] & 0x7fffff) / 8388608.0);
+    normals.push_back(std::sqrt(-2 * std::log(u)) * std::sin(angle));
+    normals.push_back(std::sqrt(-2 * std::log(u)) * std::cos(angle));
+  }
+  normals.resize(count);
+  return normals;
+}
+
+// Evenly on `threads` threads, as a pool would.
+ParallelFor on_threads(int threads);
+
+}  // namespace tfvae
+
+#endif  // TFVAE_TESTS_CPP_SUPPORT_H_
