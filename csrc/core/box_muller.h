@@ -17,8 +17,7 @@ template <class F>
 TFVAE_INLINE SinCos<F> box_muller(IntOf<F> radius_bits, IntOf<F> turn_bits) {
   using C = Format<F>;
   constexpr LaneOf<F> kSmallest = static_cast<LaneOf<F>>(1e-7);
-  F u = bit_cast<F>(radius_bits | C::kOne) - LaneOf<F>(1);
-  u = select(u < kSmallest, broadcast<F>(kSmallest), u);
+  const F u = LaneTraits<F>::at_least(bit_cast<F>(radius_bits | C::kOne) - LaneOf<F>(1), kSmallest);
   const F radius = LaneTraits<F>::square_root(logarithm<F>(u) * LaneOf<F>(-2));
   const SinCos<F> direction = sin_cos_of_turn<F>(turn_bits);
   return {direction.sin * radius, direction.cos * radius};

@@ -3,6 +3,8 @@
 #ifndef TFVAE_CORE_ELEMENTARY_H_
 #define TFVAE_CORE_ELEMENTARY_H_
 
+#include <limits>
+
 #include "csrc/core/lanes.h"
 #include "csrc/core/polynomials.h"
 
@@ -20,9 +22,9 @@ struct FloatFormat<float> {
   static constexpr int32_t kSqrtHalf = 0x3f3504f3;
   static constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits.
   static constexpr int32_t kRounderBits = 0x4b400000;
-  static constexpr float kLog2E = 0x1.715476p+0f;
   static constexpr float kLn2High = 0x1.62e4p-1f;  // Short enough that its product with an exponent is exact.
   static constexpr float kLn2Low = 0x1.7f7d1cp-20f;
+  static constexpr float kHalfLog2E = 0x1.715476p-1f;
   static constexpr float kExpHighest = 89.0f;  // exp is inf from here up, 0 from kExpLowest down.
   static constexpr float kExpLowest = -104.0f;
   static constexpr float kTurnUnit = 0x1.921fb6p-21f;  // 2 pi / 2^23
@@ -36,9 +38,9 @@ struct FloatFormat<double> {
   static constexpr int64_t kSqrtHalf = 0x3fe6a09e667f3bcd;
   static constexpr double kRounder = 6755399441055744.0;  // 1.5 * 2^52
   static constexpr int64_t kRounderBits = 0x4338000000000000;
-  static constexpr double kLog2E = 0x1.71547652b82fep+0;
   static constexpr double kLn2High = 0x1.62e42fefap-1;
   static constexpr double kLn2Low = 0x1.cf79abc9e3b3ap-40;
+  static constexpr double kHalfLog2E = 0x1.71547652b82fep-1;
   static constexpr double kExpHighest = 710.0;
   static constexpr double kExpLowest = -746.0;
   static constexpr double kTurnUnit = 0x1.921fb54442d18p-50;  // 2 pi / 2^52
@@ -47,12 +49,7 @@ struct FloatFormat<double> {
 template <class F>
 using Format = FloatFormat<LaneOf<F>>;
 
-template <class F>
-TFVAE_INLINE F power_of_two(IntOf<F> n) {
-  return bit_cast<F>((n + Format<F>::kExponentBias) << Format<F>::kMantissaBits);
-}
-
-// exp(x) and exp(x) - 1 for every x; where `near` holds (|x| < ln(2)/2) also exp(x) - 1 - x without cancellation.
+// exp(x) and exp(x) - 1 for every x; where `near` holds (|x| < ln 2) also exp(x) - 1 - x without cancellation.
 template <class F>
 struct Exponential {
   F value;
@@ -61,22 +58,22 @@ struct Exponential {
   decltype(IntOf<F>() == IntOf<F>()) near;
 };
 
+// x = 2 n ln 2 + r and exp(x) = exp(r) 2^n 2^n: in two factors, because 2^(2n) leaves the range of normal numbers
+// before exp(x) does, and equal ones, because that costs one.
 template <class F>
 TFVAE_INLINE Exponential<F> exponential(F x) {
   using C = Format<F>;
-  // Comparisons are false for NaN, which so passes through.
-  x = select(x > C::kExpHighest, broadcast<F>(C::kExpHighest), x);
-  x = select(x < C::kExpLowest, broadcast<F>(C::kExpLowest), x);
-  const F rounded = x * C::kLog2E + C::kRounder;
+  x = LaneTraits<F>::at_most(x, C::kExpHighest);
+  x = LaneTraits<F>::at_least(x, C::kExpLowest);
+  const F rounded = x * C::kHalfLog2E + C::kRounder;
   const IntOf<F> n = bit_cast<IntOf<F>>(rounded) - C::kRounderBits;
   const F n_real = rounded - C::kRounder;
-  const F r = (x - n_real * C::kLn2High) - n_real * C::kLn2Low;
+  const F r = (x - n_real * (2 * C::kLn2High)) - n_real * (2 * C::kLn2Low);
+  const F power = bit_cast<F>((n + C::kExponentBias) << C::kMantissaBits);
   Exponential<F> e;
   e.minus_one_minus_x = r * r * Tails<LaneOf<F>>::template exp<F>(r);
   const F r_minus_one = r + e.minus_one_minus_x;
-  // In two factors, because 2^n alone leaves the range of normal numbers before exp(x) does.
-  const IntOf<F> half = n >> 1;
-  e.value = (r_minus_one + LaneOf<F>(1)) * power_of_two<F>(half) * power_of_two<F>(n - half);
+  e.value = (r_minus_one + LaneOf<F>(1)) * power * power;
   e.near = n == 0;
   e.minus_one = select(e.near, r_minus_one, e.value - LaneOf<F>(1));
   return e;
@@ -109,16 +106,19 @@ TFVAE_INLINE SinCos<F> sin_cos_of_turn(IntOf<F> turn) {
   using C = Format<F>;
   using Int = IntOf<F>;
   using IntLane = IntOf<LaneOf<F>>;
+  constexpr int kBits = static_cast<int>(sizeof(LaneOf<F>)) * 8;
   constexpr int kQuarterBits = C::kMantissaBits - 2;
-  const Int quadrant = (turn + (IntLane(1) << (kQuarterBits - 1))) >> kQuarterBits;
-  const F angle = LaneTraits<F>::to_real(turn - (quadrant << kQuarterBits)) * C::kTurnUnit;
+  constexpr IntLane kQuarter = IntLane(1) << kQuarterBits;
+  constexpr IntLane kSignBit = std::numeric_limits<IntLane>::min();
+  // Half a quarter further, the two bits from kQuarterBits up number the quadrant, the bits below the place in it.
+  const Int shifted = turn + kQuarter / 2;
+  const F angle = LaneTraits<F>::to_real((shifted & (kQuarter - 1)) - kQuarter / 2) * C::kTurnUnit;
   const F y = angle * angle;
   const F s = angle + angle * (y * Tails<LaneOf<F>>::template sin<F>(y));
   const F c = (LaneOf<F>(1) - y * LaneOf<F>(0.5)) + y * y * Tails<LaneOf<F>>::template cos<F>(y);
-  const auto odd = (quadrant & 1) != 0;
-  constexpr int kToSignBit = static_cast<int>(sizeof(LaneOf<F>)) * 8 - 2;
-  const Int sin_sign = (quadrant & 2) << kToSignBit;
-  const Int cos_sign = ((quadrant + 1) & 2) << kToSignBit;
+  const auto odd = (shifted << (kBits - 1 - kQuarterBits)) < 0;
+  const Int sin_sign = (shifted << (kBits - 2 - kQuarterBits)) & kSignBit;
+  const Int cos_sign = ((shifted + kQuarter) << (kBits - 2 - kQuarterBits)) & kSignBit;
   return {bit_cast<F>(bit_cast<Int>(select(odd, c, s)) ^ sin_sign),
           bit_cast<F>(bit_cast<Int>(select(odd, s, c)) ^ cos_sign)};
 }

@@ -79,11 +79,11 @@ def cos_tail(y: mp.mpf) -> mp.mpf:
 
 def main() -> None:
     """Fit and print."""
-    half_ln2 = mp.log(2) / 2 * mp.mpf("1.0001")
+    ln2 = mp.log(2) * mp.mpf("1.0001")
     octant = mp.pi / 4
     root = mp.sqrt(mp.mpf("0.5")) - 1, mp.sqrt(mp.mpf(2)) - 1
     fits = {
-        "kExpTail": (exp_tail, lambda x: 1 / exp_tail(x), -half_ln2, half_ln2, {"float": 5, "double": 10}),
+        "kExpTail": (exp_tail, lambda x: 1 / exp_tail(x), -ln2, ln2, {"float": 6, "double": 13}),
         "kLogTail": (
             log_tail,
             lambda x: abs(_away(x)) ** 3 / abs(mp.log1p(_away(x))),

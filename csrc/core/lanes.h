@@ -25,6 +25,7 @@ namespace TFVAE_ISA {
 // What differs between a scalar and a vector; specialised for vectors in csrc/cpu/vector.h.
 //   Scalar: the type of one lane.  Int: signed integers of the same size and count.
 //   to_real: integers of magnitude below 2^51 (double) or 2^23 (float).
+//   at_most, at_least: a limit that lets NaN through.
 template <class F>
 struct LaneTraits;
 template <class F>
@@ -37,6 +38,8 @@ struct LaneTraits<float> {
   using Scalar = float;
   using Int = int32_t;
   static TFVAE_INLINE float to_real(int32_t i) { return static_cast<float>(i); }
+  static TFVAE_INLINE float at_most(float x, float limit) { return x > limit ? limit : x; }
+  static TFVAE_INLINE float at_least(float x, float limit) { return x < limit ? limit : x; }
   static TFVAE_INLINE float square_root(float x) {
 #ifdef __CUDA_ARCH__
     return __fsqrt_rn(x);
@@ -51,6 +54,8 @@ struct LaneTraits<double> {
   using Scalar = double;
   using Int = int64_t;
   static TFVAE_INLINE double to_real(int64_t i) { return static_cast<double>(i); }
+  static TFVAE_INLINE double at_most(double x, double limit) { return x > limit ? limit : x; }
+  static TFVAE_INLINE double at_least(double x, double limit) { return x < limit ? limit : x; }
   static TFVAE_INLINE double square_root(double x) {
 #ifdef __CUDA_ARCH__
     return __dsqrt_rn(x);

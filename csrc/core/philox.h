@@ -20,7 +20,7 @@ constexpr uint32_t kPhiloxM0 = 0xD2511F53u;
 constexpr uint32_t kPhiloxM1 = 0xCD9E8D57u;
 constexpr uint32_t kPhiloxW0 = 0x9E3779B9u;
 constexpr uint32_t kPhiloxW1 = 0xBB67AE85u;
-constexpr int kPhiloxRounds = 10;
+constexpr uint32_t kPhiloxRounds = 10;
 
 // What a seed fixes: the key, and the upper half of the counter. The lower half counts the groups of four words.
 struct PhiloxStream {
@@ -28,17 +28,19 @@ struct PhiloxStream {
   uint32_t counter2, counter3;
 };
 
+// Keys may be scalars or vectors.
+template <class U, class Key>
+TFVAE_INLINE PhiloxWords<U> philox_round(const PhiloxWords<U>& c, Key key0, Key key1) {
+  const U p0 = WideProduct<U>::of_low_words(c.w0, U() + uint64_t(kPhiloxM0));
+  const U p1 = WideProduct<U>::of_low_words(c.w2, U() + uint64_t(kPhiloxM1));
+  return {(p1 >> 32) ^ c.w1 ^ key0, p1, (p0 >> 32) ^ c.w3 ^ key1, p0};
+}
+
 template <class U>
 TFVAE_INLINE PhiloxWords<U> philox_rounds(PhiloxWords<U> c, uint32_t key0, uint32_t key1) {
-  const U m0 = U() + uint64_t(kPhiloxM0);
-  const U m1 = U() + uint64_t(kPhiloxM1);
 #pragma GCC unroll 10
-  for (int round = 0; round < kPhiloxRounds; ++round) {
-    const U p0 = WideProduct<U>::of_low_words(c.w0, m0);
-    const U p1 = WideProduct<U>::of_low_words(c.w2, m1);
-    c = {(p1 >> 32) ^ c.w1 ^ uint64_t(key0), p1, (p0 >> 32) ^ c.w3 ^ uint64_t(key1), p0};
-    key0 += kPhiloxW0;
-    key1 += kPhiloxW1;
+  for (uint32_t round = 0; round < kPhiloxRounds; ++round) {
+    c = philox_round<U, uint64_t>(c, key0 + round * kPhiloxW0, key1 + round * kPhiloxW1);
   }
   return c;
 }

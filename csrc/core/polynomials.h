@@ -7,14 +7,25 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// c[0] + c[1] x + ... by Horner's rule, as a recursion over literals so that no table is read at run time.
+// c0 + c2 y + c4 y^2 + ... by Horner's rule, over literals so that no table is read at run time.
 template <class F>
-TFVAE_INLINE F polynomial(F x, LaneOf<F> c0, LaneOf<F> c1) {
-  return x * c1 + c0;
+TFVAE_INLINE F every_second(F, LaneOf<F> c0) {
+  return broadcast<F>(c0);
+}
+template <class F>
+TFVAE_INLINE F every_second(F, LaneOf<F> c0, LaneOf<F>) {
+  return broadcast<F>(c0);
 }
 template <class F, class... Rest>
+TFVAE_INLINE F every_second(F y, LaneOf<F> c0, LaneOf<F>, LaneOf<F> c2, Rest... rest) {
+  return every_second<F>(y, c2, rest...) * y + c0;
+}
+
+// c0 + c1 x + c2 x^2 + ... as even(x^2) + x odd(x^2): as many operations as Horner's rule, half as long to wait for.
+template <class F, class... Rest>
 TFVAE_INLINE F polynomial(F x, LaneOf<F> c0, LaneOf<F> c1, LaneOf<F> c2, Rest... rest) {
-  return polynomial<F>(x, c1, c2, rest...) * x + c0;
+  const F y = x * x;
+  return every_second<F>(y, c1, c2, rest...) * x + every_second<F>(y, c0, c1, c2, rest...);
 }
 
 template <class Scalar>
@@ -22,10 +33,10 @@ struct Tails;
 
 template <>
 struct Tails<float> {
-  // (exp(x) - 1 - x) / x^2 for |x| <= ln(2)/2; relative error 2.7e-9.
+  // (exp(x) - 1 - x) / x^2 for |x| <= ln 2; relative error 6.6e-9.
   template <class F>
   static TFVAE_INLINE F exp(F x) {
-    return polynomial<F>(x, 0.5f, 0.16666667f, 0.041666467f, 0.008333361f, 0.0013933607f, 0.00019857803f);
+    return polynomial<F>(x, 0.5f, 0.1666667f, 0.04166665f, 0.008332778f, 0.0013889449f, 0.00020073472f, 2.4878489e-05f);
   }
   // (log(1 + x) - x + x^2/2) / x^3 for sqrt(1/2) <= 1 + x <= sqrt(2); error of the logarithm 5.8e-9 relative.
   template <class F>
@@ -46,12 +57,13 @@ struct Tails<float> {
 
 template <>
 struct Tails<double> {
-  // As above; errors 2.7e-18, 2.4e-19, 1.9e-21 and 2.2e-23.
+  // As above; errors 6.9e-20, 2.4e-19, 1.9e-21 and 2.2e-23.
   template <class F>
   static TFVAE_INLINE F exp(F x) {
-    return polynomial<F>(x, 0.5, 0.1666666666666667, 0.041666666666666616, 0.008333333333326162, 0.0013888888888917979,
-                         0.0001984126987474089, 2.4801587245714904e-05, 2.7557255488702307e-06, 2.7557349626003843e-07,
-                         2.5105184265222623e-08, 2.088937827752921e-09);
+    return polynomial<F>(x, 0.5, 0.16666666666666666, 0.04166666666666666, 0.00833333333333334, 0.001388888888889121,
+                         0.00019841269841259284, 2.4801587298676598e-05, 2.7557319230796834e-06, 2.755732096018509e-07,
+                         2.505210644615559e-08, 2.087622583429972e-09, 1.6059224909055618e-10, 1.155123733813165e-11,
+                         7.662873368641748e-13);
   }
   template <class F>
   static TFVAE_INLINE F log(F x) {

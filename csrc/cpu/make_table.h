@@ -90,16 +90,18 @@ inline void normals(DType dtype, const int64_t seed[2], int64_t begin, int64_t c
 }
 
 inline void words(const int64_t seed[2], int64_t count, uint32_t* out) {
-  const PhiloxStream stream = stream_of_seed(seed[0], seed[1]);
+  const PhiloxSchedule schedule(stream_of_seed(seed[0], seed[1]), 0);
   constexpr int W = kLanes<VectorF32>;
-  for (int64_t group = 0; group * 4 < count; group += W) {
-    const WordVectors w = words_of_groups(static_cast<uint64_t>(group), stream);
-    for (int lane = 0; lane < W; ++lane) {
-      const int32_t four[4] = {w.w0[lane], w.w1[lane], w.w2[lane], w.w3[lane]};
-      for (int k = 0; k < 4; ++k) {
-        const int64_t at = (group + lane) * 4 + k;
-        if (at < count) out[at] = static_cast<uint32_t>(four[k]);
-      }
+  constexpr int64_t kPairSize = 2 * kStepSize<float>;
+  float block[kPairSize];
+  uint32_t bits[kPairSize];
+  for (int64_t done = 0; done < count; done += kPairSize) {
+    words_of_two_steps(static_cast<uint64_t>(done) / 4, schedule, block);
+    __builtin_memcpy(bits, block, sizeof(bits));
+    const int64_t size = count - done < kPairSize ? count - done : kPairSize;
+    for (int64_t i = 0; i < size; ++i) {
+      const int64_t step = i / kStepSize<float>, group = i % kStepSize<float> / 4;
+      out[done + i] = bits[step * kStepSize<float> + i % 4 * W + group];
     }
   }
 }

@@ -36,45 +36,103 @@ TFVAE_INLINE VectorU64 lane_numbers() {
 #endif
 }
 
+// Philox on vectors of groups that share the upper word of their number, with what they share taken out of the first
+// two rounds and the keys laid out as vectors.
+class PhiloxSchedule {
+ public:
+  TFVAE_INLINE PhiloxSchedule(const PhiloxStream& stream, uint32_t group_high) {
+    for (uint32_t round = 0; round < kPhiloxRounds; ++round) {
+      key0_[round] = VectorU64() + uint64_t(stream.key0 + round * kPhiloxW0);
+      key1_[round] = VectorU64() + uint64_t(stream.key1 + round * kPhiloxW1);
+    }
+    // The first round takes words 0 and 1 of the next from words 1 and 2 of the counter, which are the same in all
+    // lanes, and so for words 2 and 3 of the one after.
+    const PhiloxWords<uint64_t> counter = {0, group_high, stream.counter2, stream.counter3};
+    const PhiloxWords<uint64_t> shared = philox_round<uint64_t, uint64_t>(counter, stream.key0, stream.key1);
+    const PhiloxWords<uint64_t> shared2 = philox_round<uint64_t, uint64_t>(shared, 0, 0);
+    first2_ = key1_[0] ^ uint64_t(stream.counter3);
+    second0_ = key0_[1] ^ shared.w1;
+    second2_ = key1_[1] ^ (shared2.w2 ^ shared.w3);
+    second3_ = VectorU64() + shared2.w3;
+  }
+
+  // The words of Chains vectors of groups, round by round together: one chain alone would wait for its products.
+  template <int Chains>
+  TFVAE_INLINE void words(const VectorU64 (&groups)[Chains], PhiloxWords<VectorU64> (&c)[Chains]) const {
+    const VectorU64 m0 = VectorU64() + uint64_t(kPhiloxM0), m1 = VectorU64() + uint64_t(kPhiloxM1);
+#pragma GCC unroll 4
+    for (int i = 0; i < Chains; ++i) {
+      const VectorU64 p0 = WideProduct<VectorU64>::of_low_words(groups[i], m0);
+      const VectorU64 p1 = WideProduct<VectorU64>::of_low_words((p0 >> 32) ^ first2_, m1);
+      c[i] = {(p1 >> 32) ^ second0_, p1, p0 ^ second2_, second3_};
+    }
+#pragma GCC unroll 8
+    for (uint32_t round = 2; round < kPhiloxRounds; ++round) {
+#pragma GCC unroll 4
+      for (int i = 0; i < Chains; ++i) c[i] = philox_round<VectorU64, VectorU64>(c[i], key0_[round], key1_[round]);
+    }
+  }
+
+ private:
+  VectorU64 key0_[kPhiloxRounds], key1_[kPhiloxRounds];
+  VectorU64 first2_, second0_, second2_, second3_;
+};
+
 // Words of even groups in the even 32-bit lanes, of odd groups in the odd ones.
 TFVAE_INLINE VectorI32 merge_words(VectorU64 even, VectorU64 odd) {
   return bit_cast<VectorI32>((even & uint64_t(0xffffffff)) | (odd << 32));
 }
 
-struct WordVectors {
-  VectorI32 w0, w1, w2, w3;
-};
-
-// The words of the groups group, group + 1, ..., one group a lane.
-TFVAE_INLINE WordVectors words_of_groups(uint64_t group, const PhiloxStream& stream) {
+// The words of two steps from `group` on, as bits of A that box_muller takes: per step w0, w1, w2, w3 of every group
+// for float, and for double the two 64-bit words in which TensorFlow puts their 52 random bits.
+TFVAE_INLINE void words_of_two_steps(uint64_t group, const PhiloxSchedule& schedule, float* out) {
+  constexpr int W = kLanes<VectorF32>;
   const VectorU64 even = lane_numbers() * 2 + group;
-  const PhiloxWords<VectorU64> a = philox<VectorU64>(even, stream);
-  const PhiloxWords<VectorU64> b = philox<VectorU64>(even + 1, stream);
-  return {merge_words(a.w0, b.w0), merge_words(a.w1, b.w1), merge_words(a.w2, b.w2), merge_words(a.w3, b.w3)};
+  const VectorU64 groups[4] = {even, even + 1, even + W, even + (W + 1)};
+  PhiloxWords<VectorU64> c[4];
+  schedule.words<4>(groups, c);
+  for (int i = 0; i < 4; i += 2, out += 4 * W) {
+    store(out, bit_cast<VectorF32>(merge_words(c[i].w0, c[i + 1].w0)));
+    store(out + W, bit_cast<VectorF32>(merge_words(c[i].w1, c[i + 1].w1)));
+    store(out + 2 * W, bit_cast<VectorF32>(merge_words(c[i].w2, c[i + 1].w2)));
+    store(out + 3 * W, bit_cast<VectorF32>(merge_words(c[i].w3, c[i + 1].w3)));
+  }
 }
 
-// Writes the kStepSize normals of kStepGroups groups.
-TFVAE_INLINE void normals_step(uint64_t group, const PhiloxStream& stream, float* out) {
+TFVAE_INLINE void words_of_two_steps(uint64_t group, const PhiloxSchedule& schedule, double* out) {
+  constexpr int W = kLanes<VectorF64>;
+  const VectorU64 first = lane_numbers() + group;
+  const VectorU64 groups[2] = {first, first + W};
+  PhiloxWords<VectorU64> c[2];
+  schedule.words<2>(groups, c);
+  for (int i = 0; i < 2; ++i, out += 2 * W) {
+    store(out, bit_cast<VectorF64>((c[i].w0 << 32) | (c[i].w1 & uint64_t(0xffffffff))));
+    store(out + W, bit_cast<VectorF64>((c[i].w2 << 32) | (c[i].w3 & uint64_t(0xffffffff))));
+  }
+}
+
+// Replaces the words of one step by its normals, in element order.
+TFVAE_INLINE void normals_of_step(float* block) {
   constexpr int32_t kMask = 0x7fffff;
   constexpr int W = kLanes<VectorF32>;
-  const WordVectors w = words_of_groups(group, stream);
-  const SinCos<VectorF32> a = box_muller<VectorF32>(w.w0 & kMask, w.w1 & kMask);
-  const SinCos<VectorF32> b = box_muller<VectorF32>(w.w2 & kMask, w.w3 & kMask);
+  const auto bits = [&](int i) { return bit_cast<VectorI32>(load<VectorF32>(block + i * W)) & kMask; };
+  const SinCos<VectorF32> a = box_muller<VectorF32>(bits(0), bits(1));
+  const SinCos<VectorF32> b = box_muller<VectorF32>(bits(2), bits(3));
   const VectorF32 sin_low = interleave_low(a.sin, b.sin), sin_high = interleave_high(a.sin, b.sin);
   const VectorF32 cos_low = interleave_low(a.cos, b.cos), cos_high = interleave_high(a.cos, b.cos);
-  store(out, interleave_low(sin_low, cos_low));
-  store(out + W, interleave_high(sin_low, cos_low));
-  store(out + 2 * W, interleave_low(sin_high, cos_high));
-  store(out + 3 * W, interleave_high(sin_high, cos_high));
+  store(block, interleave_low(sin_low, cos_low));
+  store(block + W, interleave_high(sin_low, cos_low));
+  store(block + 2 * W, interleave_low(sin_high, cos_high));
+  store(block + 3 * W, interleave_high(sin_high, cos_high));
 }
 
-TFVAE_INLINE void normals_step(uint64_t group, const PhiloxStream& stream, double* out) {
-  const PhiloxWords<VectorU64> w = philox<VectorU64>(lane_numbers() + group, stream);
-  const VectorU64 radius_bits = ((w.w0 & 0xfffff) << 32) | (w.w1 & uint64_t(0xffffffff));
-  const VectorU64 turn_bits = ((w.w2 & 0xfffff) << 32) | (w.w3 & uint64_t(0xffffffff));
-  const SinCos<VectorF64> n = box_muller<VectorF64>(bit_cast<VectorI64>(radius_bits), bit_cast<VectorI64>(turn_bits));
-  store(out, interleave_low(n.sin, n.cos));
-  store(out + kLanes<VectorF64>, interleave_high(n.sin, n.cos));
+TFVAE_INLINE void normals_of_step(double* block) {
+  constexpr int64_t kMask = 0xfffffffffffff;
+  constexpr int W = kLanes<VectorF64>;
+  const auto bits = [&](int i) { return bit_cast<VectorI64>(load<VectorF64>(block + i * W)) & kMask; };
+  const SinCos<VectorF64> n = box_muller<VectorF64>(bits(0), bits(1));
+  store(block, interleave_low(n.sin, n.cos));
+  store(block + W, interleave_high(n.sin, n.cos));
 }
 
 // A block of noise for the elements [begin, begin + count), count <= Capacity.
@@ -82,19 +140,25 @@ template <class A, int Capacity>
 class NoiseBlock {
  public:
   TFVAE_INLINE void fill(const PhiloxStream& stream, int64_t begin, int64_t count) {
-    const uint64_t first = static_cast<uint64_t>(begin) / kGroupSize<A>;
-    const int64_t lead = begin % kGroupSize<A>;
-    start_ = buffer_ + lead;
-    uint64_t group = first;
-    for (int64_t done = 0; done < lead + count; done += kStepSize<A>, group += kStepGroups<A>) {
-      normals_step(group, stream, buffer_ + done);
+    // Pairs of steps start at multiples of their size, so their groups share the upper word of their number.
+    constexpr int64_t kPairSize = 2 * kStepSize<A>;
+    const int64_t lead = begin % kPairSize;
+    const int64_t size = lead + count;
+    uint64_t group = static_cast<uint64_t>(begin - lead) / kGroupSize<A>;
+    PhiloxSchedule schedule(stream, static_cast<uint32_t>(group >> 32));
+    for (int64_t done = 0; done < size; done += kPairSize, group += 2 * kStepGroups<A>) {
+      if (static_cast<uint32_t>(group) == 0) schedule = PhiloxSchedule(stream, static_cast<uint32_t>(group >> 32));
+      words_of_two_steps(group, schedule, buffer_ + done);
     }
+    // A second pass, because the two kinds of work together want more registers than there are.
+    for (int64_t done = 0; done < size; done += kStepSize<A>) normals_of_step(buffer_ + done);
+    start_ = buffer_ + lead;
   }
   // Readable for whole vectors past the last element.
   TFVAE_INLINE const A* data() const { return start_; }
 
  private:
-  alignas(64) A buffer_[Capacity + kGroupSize<A> + 2 * kStepSize<A>];
+  alignas(64) A buffer_[Capacity + 4 * kStepSize<A>];
   const A* start_ = nullptr;
 };
 

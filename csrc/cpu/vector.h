@@ -35,21 +35,37 @@ typedef uint16_t VectorU16 __attribute__((vector_size(kVectorBytes / 2)));  // A
 // Masked with all ones, which is free, because gcc 12 warns about its own unmasked intrinsics.
 TFVAE_INLINE __m512 hardware_sqrt(__m512 x) { return _mm512_maskz_sqrt_ps(0xffff, x); }
 TFVAE_INLINE __m512d hardware_sqrt(__m512d x) { return _mm512_maskz_sqrt_pd(0xff, x); }
+TFVAE_INLINE __m512 hardware_min(__m512 a, __m512 b) { return _mm512_maskz_min_ps(0xffff, a, b); }
+TFVAE_INLINE __m512 hardware_max(__m512 a, __m512 b) { return _mm512_maskz_max_ps(0xffff, a, b); }
+TFVAE_INLINE __m512d hardware_min(__m512d a, __m512d b) { return _mm512_maskz_min_pd(0xff, a, b); }
+TFVAE_INLINE __m512d hardware_max(__m512d a, __m512d b) { return _mm512_maskz_max_pd(0xff, a, b); }
 TFVAE_INLINE __m512i hardware_multiply(__m512i a, __m512i b) { return _mm512_maskz_mul_epu32(0xff, a, b); }
 using HardwareInts = __m512i;
 #elif defined(__AVX2__)
 TFVAE_INLINE __m256 hardware_sqrt(__m256 x) { return _mm256_sqrt_ps(x); }
 TFVAE_INLINE __m256d hardware_sqrt(__m256d x) { return _mm256_sqrt_pd(x); }
+TFVAE_INLINE __m256 hardware_min(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
+TFVAE_INLINE __m256 hardware_max(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+TFVAE_INLINE __m256d hardware_min(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
+TFVAE_INLINE __m256d hardware_max(__m256d a, __m256d b) { return _mm256_max_pd(a, b); }
 TFVAE_INLINE __m256i hardware_multiply(__m256i a, __m256i b) { return _mm256_mul_epu32(a, b); }
 using HardwareInts = __m256i;
 #elif defined(__SSE2__)
 TFVAE_INLINE __m128 hardware_sqrt(__m128 x) { return _mm_sqrt_ps(x); }
 TFVAE_INLINE __m128d hardware_sqrt(__m128d x) { return _mm_sqrt_pd(x); }
+TFVAE_INLINE __m128 hardware_min(__m128 a, __m128 b) { return _mm_min_ps(a, b); }
+TFVAE_INLINE __m128 hardware_max(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+TFVAE_INLINE __m128d hardware_min(__m128d a, __m128d b) { return _mm_min_pd(a, b); }
+TFVAE_INLINE __m128d hardware_max(__m128d a, __m128d b) { return _mm_max_pd(a, b); }
 TFVAE_INLINE __m128i hardware_multiply(__m128i a, __m128i b) { return _mm_mul_epu32(a, b); }
 using HardwareInts = __m128i;
 #elif defined(__aarch64__)
 TFVAE_INLINE float32x4_t hardware_sqrt(float32x4_t x) { return vsqrtq_f32(x); }
 TFVAE_INLINE float64x2_t hardware_sqrt(float64x2_t x) { return vsqrtq_f64(x); }
+TFVAE_INLINE float32x4_t hardware_min(float32x4_t a, float32x4_t b) { return vminq_f32(a, b); }
+TFVAE_INLINE float32x4_t hardware_max(float32x4_t a, float32x4_t b) { return vmaxq_f32(a, b); }
+TFVAE_INLINE float64x2_t hardware_min(float64x2_t a, float64x2_t b) { return vminq_f64(a, b); }
+TFVAE_INLINE float64x2_t hardware_max(float64x2_t a, float64x2_t b) { return vmaxq_f64(a, b); }
 TFVAE_INLINE uint64x2_t hardware_multiply(uint64x2_t a, uint64x2_t b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
 using HardwareInts = uint64x2_t;
 #else
@@ -62,6 +78,8 @@ struct LaneTraits<VectorF32> {
   using Int = VectorI32;
   static TFVAE_INLINE VectorF32 to_real(VectorI32 i) { return __builtin_convertvector(i, VectorF32); }
   static TFVAE_INLINE VectorF32 square_root(VectorF32 x) { return hardware_sqrt(x); }
+  static TFVAE_INLINE VectorF32 at_most(VectorF32 x, float limit) { return hardware_min(VectorF32() + limit, x); }
+  static TFVAE_INLINE VectorF32 at_least(VectorF32 x, float limit) { return hardware_max(VectorF32() + limit, x); }
 };
 
 template <>
@@ -73,6 +91,8 @@ struct LaneTraits<VectorF64> {
     return bit_cast<VectorF64>(i + int64_t(0x4338000000000000)) - 6755399441055744.0;
   }
   static TFVAE_INLINE VectorF64 square_root(VectorF64 x) { return hardware_sqrt(x); }
+  static TFVAE_INLINE VectorF64 at_most(VectorF64 x, double limit) { return hardware_min(VectorF64() + limit, x); }
+  static TFVAE_INLINE VectorF64 at_least(VectorF64 x, double limit) { return hardware_max(VectorF64() + limit, x); }
 };
 
 template <>
