@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 import tfvae
-from tfvae.distributions import Bernoulli, Categorical, DiagonalNormal, Normal
+from tfvae.distributions import Bernoulli, Categorical, DiagonalNormal, Family, Normal
+from tfvae.distributions._tfp import tfd
 
 
 class Exported(NamedTuple):
@@ -85,6 +86,21 @@ def normalized() -> tuple[tfvae.VAE, np.ndarray]:
     return vae, x
 
 
+class Laplace(Family):
+    """A posterior that is no Gaussian: no log_var of its own, no fused op, no exact KL."""
+
+    parameters_per_element = 2
+
+    def make(self, *parameters: tf.Tensor) -> Any:
+        loc, log_scale = parameters
+        return tfd.Independent(tfd.Laplace(loc, tf.exp(log_scale)), 1)
+
+
+def laplace() -> tuple[tfvae.VAE, np.ndarray]:
+    vae, x = dense()
+    return tfvae.VAE(vae.encoder, vae.decoder, posterior=Laplace(2), likelihood=Normal(8)), x
+
+
 def integers() -> tuple[tfvae.VAE, np.ndarray]:
     x = keras.Input([4], dtype="int32")
     encoder = keras.Model(x, keras.layers.Dense(4)(keras.layers.Flatten()(keras.layers.Embedding(3, 2)(x))))
@@ -113,6 +129,7 @@ MODELS: dict[str, Callable[[], tuple[tfvae.VAE, np.ndarray]]] = {
     "learned_prior": learned_prior,
     "normalized": normalized,
     "integers": integers,
+    "laplace": laplace,
     **{policy: with_policy(policy) for policy in ("float64", "mixed_float16", "mixed_bfloat16")},
 }
 
