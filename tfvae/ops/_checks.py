@@ -59,6 +59,13 @@ def as_parameters(mean: Any, log_var: Any, second: str = "log_var") -> tuple[tf.
     return mean, log_var
 
 
+def as_flag(name: str, value: Any) -> bool:
+    """Return ``value`` as a Python bool: the choice is made while tracing, so it cannot be a tensor."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {value!r}.")
+    return bool(value)
+
+
 def at_run_time(mean: tf.Tensor, log_var: tf.Tensor, seed: tf.Tensor) -> list[tf.Operation]:
     """Return assertions for what the static shapes leave open, for a backend whose ops would broadcast instead."""
     checks = []
@@ -66,18 +73,19 @@ def at_run_time(mean: tf.Tensor, log_var: tf.Tensor, seed: tf.Tensor) -> list[tf
         is_pair = tf.equal(tf.rank(seed), 1) & tf.equal(tf.size(seed), 2)
         checks.append(tf.debugging.Assert(is_pair, ["seed must have shape [2], not", tf.shape(seed)]))
     if not (mean.shape.is_fully_defined() and log_var.shape.is_fully_defined()):
-        shapes = tf.shape(mean, out_type=tf.int64), tf.shape(log_var, out_type=tf.int64)
-        same = tf.equal(tf.rank(mean), tf.rank(log_var)) & tf.reduce_all(_equal(*shapes))
-        checks.append(tf.debugging.Assert(same, ["log_var must have the shape of mean,", shapes[0], "not", shapes[1]]))
+        a, b = tf.shape(mean, out_type=tf.int64), tf.shape(log_var, out_type=tf.int64)
+        message = "log_var must have the shape of mean,"
+        checks.append(tf.debugging.Assert(_all_equal(a, b), [message, a, "not", b]))
     if mean.shape.rank is None:
         message = "mean must have rank 1 or more (its last axis is the latent one), not shape"
         checks.append(tf.debugging.Assert(tf.rank(mean) > 0, [message, tf.shape(mean, out_type=tf.int64)]))
     return [check for check in checks if check is not None]
 
 
-def _equal(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Compare element by element; False where the lengths differ."""
-    return tf.raw_ops.Equal(x=a, y=b, incompatible_shape_error=False)
+def _all_equal(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Whether two vectors, of the same or different length, are equal."""
+    shared = tf.minimum(tf.size(a), tf.size(b))
+    return tf.equal(tf.size(a), tf.size(b)) & tf.reduce_all(tf.equal(a[:shared], b[:shared]))
 
 
 def _show(shape: tf.TensorShape) -> str:

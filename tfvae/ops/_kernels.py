@@ -36,9 +36,7 @@ def _reparameterize_kl_grad(op: tf.Operation, dz: tf.Tensor, dkl: tf.Tensor) -> 
 
 
 @tf.RegisterGradient("TfvaeReparameterizeKlGrad")
-def _reparameterize_kl_grad_grad(
-    op: tf.Operation, ddmean: tf.Tensor, ddlog_var: tf.Tensor
-) -> list[tf.Tensor | None]:
+def _reparameterize_kl_grad_grad(op: tf.Operation, ddmean: tf.Tensor, ddlog_var: tf.Tensor) -> list[tf.Tensor | None]:
     """Second order, by differentiating the formula of the backward op in stock ops."""
     mean, log_var, seed, dz, dkl = op.inputs
     inputs = [mean, log_var, dz, dkl]

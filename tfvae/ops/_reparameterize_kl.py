@@ -34,7 +34,7 @@ def reparameterize_kl(
         float32). Half-precision inputs are computed in float32 and ``z`` is rounded once.
 
     Raises:
-        TypeError: for an unsupported or differing dtype.
+        TypeError: for an unsupported or differing dtype, a seed that is not of integers, a flag that is not a bool.
         ValueError: for shapes that do not fit, where they are known before running.
         tf.errors.InvalidArgumentError: for shapes that turn out not to fit.
 
@@ -49,7 +49,10 @@ def reparameterize_kl(
     """
     mean, log_var = _checks.as_parameters(mean, log_var)
     seed = _checks.as_seed(seed)
+    per_dimension = _checks.as_flag("per_dimension", per_dimension)
     if _backend.in_use() == "native":
         return _kernels.reparameterize_kl(mean, log_var, seed, per_dimension)
     with tf.control_dependencies(_checks.at_run_time(mean, log_var, seed)):
-        return _reference.reparameterize_kl(mean, log_var, seed, per_dimension)
+        # Reshaped, because TensorFlow's optimiser takes the shape that a random op needs for the one that the seed has,
+        # and with that folds the check away.
+        return _reference.reparameterize_kl(mean, log_var, tf.reshape(seed, [2]), per_dimension)
