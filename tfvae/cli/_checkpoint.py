@@ -45,7 +45,7 @@ class Progress:
 def save(path: Path, progress: Progress, variables: list[Any]) -> None:
     """Write the progress and the values of the model's and the optimizer's variables."""
     told = {"history": progress.history, "best_epoch": progress.best_epoch, "seconds": progress.seconds}
-    arrays = {f"variable_{i}": np.asarray(variable) for i, variable in enumerate(variables)}
+    arrays = {f"variable_{i}": variable.numpy() for i, variable in enumerate(variables)}
     arrays |= {f"best_{i}": value for i, value in enumerate(progress.best_weights)}
 
     def write(temporary: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tfvae import datasets, plots
 from tfvae.cli import _measure, _pictures
 from tfvae.cli._data import in_blocks
 from tfvae.cli._errors import UsageError, as_usage_errors, one_line
-from tfvae.cli._files import write_file, write_folder
+from tfvae.cli._files import write_file
 from tfvae.cli._run_folder import Run, RunFolder, check_event_shape
 
 _SHOWN = 12
@@ -21,18 +20,16 @@ _SHOWN = 12
 
 def evaluate(arguments: Namespace) -> int:
     """Measure a run on held-out data."""
-    _check_at_least_one("--num-samples", arguments.num_samples)
     folder = RunFolder(arguments.run)
     run, vae = folder.read_run(), folder.load_model()
     x = _examples(arguments.data, run, vae)
     measured = _measure.measure(vae, x, arguments.num_samples, arguments.seed)
-    print(json.dumps(measured, indent=2) if arguments.json else "\n".join(_measure.describe(measured)))
+    print(_measure.as_json(measured) if arguments.json else "\n".join(_measure.describe(measured)))
     return 0
 
 
 def sample(arguments: Namespace) -> int:
     """Draw from the prior and decode."""
-    _check_at_least_one("--number", arguments.number)
     folder = RunFolder(arguments.run)
     folder.read_run()
     vae = folder.load_model()
@@ -63,12 +60,9 @@ def export(arguments: Namespace) -> int:
     folder.read_run()
     vae = folder.load_model()
     target = folder.saved_model if arguments.output is None else Path(arguments.output)
-    if arguments.output is not None and target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} is there already. Choose another --output folder, or remove it first.")
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_folder(target, lambda path: vae.export(str(path), ops=arguments.ops))
-    except (ValueError, RuntimeError) as error:
+        vae.export(target, ops=arguments.ops)
+    except (ValueError, RuntimeError, FileExistsError) as error:
         raise UsageError(one_line(error)) from error
     print(f"Wrote {target}, with the signatures encode, decode, reconstruct, sample and score ({arguments.ops} ops).")
     return 0
@@ -96,8 +90,3 @@ def _target(output: str | None, folder: RunFolder) -> Path:
 def _save_array(path: Path, array: np.ndarray) -> Path:
     write_file(path, lambda temporary: np.save(temporary, array))
     return path
-
-
-def _check_at_least_one(option: str, value: int) -> None:
-    if value < 1:
-        raise UsageError(f"{option} must be at least 1, not {value}.")

@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from tfvae import datasets, distributions
 from tfvae.cli._errors import UsageError
+from tfvae.datasets._split import permutation
 
 _VALIDATION_FRACTION = 0.1
+_VALIDATION_SEED = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,9 @@ def prepare(name: str, likelihood: str) -> Parts:
     held_out = max(1, int(_VALIDATION_FRACTION * count))
     if count - held_out < 1:
         raise UsageError(f"{data.name} leaves {count} example for training; at least 2 are needed. Give more examples.")
-    return Parts(data.train[held_out:], data.train[:held_out], data, chosen, binarised)
+    order = permutation(count, _VALIDATION_SEED)
+    kept, held = np.sort(order[held_out:]), np.sort(order[:held_out])
+    return Parts(data.train[kept], data.train[held], data, chosen, binarised)
 
 
 def batches(x: np.ndarray, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,16 +19,3 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_folder(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary folder, then put it in place of what was there."""
-    temporary = path.with_name(f".partial-{path.name}")
-    old = path.with_name(f".old-{path.name}")
-    for leftover in (temporary, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    write(temporary)
-    if path.exists():
-        os.replace(path, old)
-    os.replace(temporary, path)
-    shutil.rmtree(old, ignore_errors=True)

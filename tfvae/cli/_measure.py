@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import numpy as np
@@ -36,14 +38,24 @@ def measure(vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> dict[
         "rate": float(kl.mean()),
         "distortion": float(-reconstruction.mean()),
         "active_units": metrics.active_units(in_blocks(vae.encode, x)),
+        "likelihood": type(vae.likelihood_family).__name__.lower(),
         "latent_size": vae.posterior_family.event_shape[0],
     }
 
 
+def as_json(report: dict[str, Any]) -> str:
+    """Return a report as JSON, which has no NaN: null stands for what is not known."""
+    known = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in report.items()
+    }
+    return json.dumps(known, indent=2)
+
+
 def describe(measured: dict[str, Any]) -> list[str]:
     """Return the numbers as lines to read."""
+    density = "" if measured["likelihood"] == "bernoulli" else ", a density in the data's units"
     return [
-        f"On {measured['examples']} held-out examples, in nats per example (± standard error):",
+        f"On {measured['examples']} held-out examples, in nats per example (± standard error){density}:",
         f"  ELBO                {measured['elbo']:10.3f} ± {measured['elbo_standard_error']:.3f}"
         f"   = -(rate {measured['rate']:.3f} + distortion {measured['distortion']:.3f})",
         f"  log p(x), estimated {measured['log_likelihood']:10.3f} ± {measured['log_likelihood_standard_error']:.3f}"

@@ -17,6 +17,9 @@ from tfvae.layers import AppendLogVar
 _HIDDEN = 256
 _SMALLEST_FOR_CONVOLUTIONS = 16
 _CHANNELS = (32, 64, 128)
+# A value's own noise level stays above this part of its spread: one that never changes would else be worth an unbounded
+# density.
+_SMALLEST_SCALE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +34,12 @@ class _Units:
 def build(x: np.ndarray, likelihood: Family, latent_size: int, seed: int) -> tfvae.VAE:
     """Return an untrained VAE for training data like ``x``; the seed fixes the initial weights and the noise.
 
-    Under a ``Normal`` likelihood the encoder sees standardised values, and one noise level is learned for all of them,
-    in units of each value's spread: with a level of its own, a value that never changes would be worth an unbounded
-    density.
+    Under a ``Normal`` likelihood the encoder sees standardised values. One noise level is learned for all values of an
+    image or of data in ``[0, 1]``, and one for each value of other vectors, as in factor analysis.
     """
     keras.utils.set_random_seed(seed)
     sizes = _sizes(x.shape[1:3]) if x.ndim == 4 and min(x.shape[1:3]) >= _SMALLEST_FOR_CONVOLUTIONS else []
-    units = _units(x, images=bool(sizes)) if isinstance(likelihood, Normal) else None
+    units = _units(x) if isinstance(likelihood, Normal) else None
     posterior = DiagonalNormal(latent_size)
     encoder = _encoder(x.shape[1:], units, sizes, posterior.params_size)
     decoder = _decoder(latent_size, x.shape[1:], units, sizes)
@@ -73,19 +75,30 @@ def _decoder(latent_size: int, event_shape: tuple[int, ...], units: _Units | Non
     else:
         output = layers.Dense(math.prod(event_shape), activation=activation)(hidden)
     if units is not None:
-        output = _with_log_var(output, units)
+        output = _with_log_var(output, z, units)
     return keras.Model(z, output, name="decoder")
 
 
-def _with_log_var(mean: Any, units: _Units) -> Any:
+def _with_log_var(mean: Any, z: Any, units: _Units) -> Any:
     """``mean``, then ``log_var``, both in the units of the data."""
-    outputs = mean.shape[-1]
     if units.in_unit_interval:
         return AppendLogVar(initial=2 * math.log(float(np.mean(units.spread))))(mean)
-    spread, center = np.broadcast_to(units.spread, outputs), np.broadcast_to(units.center, outputs)
-    scale = np.concatenate([spread, np.ones(outputs)])
-    offset = np.concatenate([center, 2 * np.log(spread)])
-    return layers.Rescaling(scale.tolist(), offset=offset.tolist())(AppendLogVar()(mean))
+    if units.spread.ndim == 0:
+        outputs = mean.shape[-1]
+        scale = np.concatenate([np.full(outputs, units.spread), np.ones(outputs)])
+        offset = np.concatenate([np.full(outputs, units.center), np.full(outputs, 2 * np.log(units.spread))])
+        return layers.Rescaling(scale.tolist(), offset=offset.tolist())(AppendLogVar()(mean))
+    mean = layers.Rescaling(units.spread.tolist(), offset=units.center.tolist())(mean)
+    return layers.Concatenate()([mean, _own_log_var(z, units)])
+
+
+def _own_log_var(z: Any, units: _Units) -> Any:
+    """A learned ``log_var`` for every value, the same for all ``z``; it starts at that of the data and has a floor."""
+    floor = 2 * math.log(_SMALLEST_SCALE)
+    ones = layers.Rescaling(0.0, offset=1.0)(z)
+    start = keras.initializers.Constant(-floor / z.shape[-1])
+    above = layers.Dense(units.spread.size, activation="softplus", use_bias=False, kernel_initializer=start)(ones)
+    return layers.Rescaling(1.0, offset=(floor + 2 * np.log(units.spread)).tolist())(above)
 
 
 def _grow(hidden: Any, event_shape: tuple[int, ...], sizes: list[Any]) -> Any:
@@ -103,10 +116,9 @@ def _grow(hidden: Any, event_shape: tuple[int, ...], sizes: list[Any]) -> Any:
     return hidden
 
 
-def _units(x: np.ndarray, images: bool) -> _Units:
-    values = x.astype(np.float64).reshape(1, -1) if images else x.astype(np.float64).reshape(len(x), -1)
-    axis = None if images else 0
-    center, spread = np.asarray(values.mean(axis=axis)), np.asarray(values.std(axis=axis))
+def _units(x: np.ndarray) -> _Units:
+    axis = 0 if x.ndim == 2 else None
+    center, spread = np.asarray(x.mean(axis=axis, dtype=np.float64)), np.asarray(x.std(axis=axis, dtype=np.float64))
     constant = spread <= 1e-6 * np.maximum(1.0, np.abs(center))
     return _Units(center, np.where(constant, 1.0, spread), bool(x.min() >= 0 and x.max() <= 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import tfvae
@@ -10,6 +11,7 @@ from tfvae.cli import _commands, _info, _train
 from tfvae.cli._errors import UsageError
 from tfvae.cli._settings import LIKELIHOODS, Settings
 
+_LARGEST = 2**31 - 1
 _DATA = (
     "digits (bundled), mnist, fashion_mnist, cifar10, cifar100 (downloaded once), a .npy, .npz or .csv file, "
     "or a folder of images (sub-folders are classes)"
@@ -58,6 +60,19 @@ compiled op and loads after `import tfvae`.
 
 example:
   tfvae export runs/digits --output served/1"""
+
+
+def _integer_from(smallest: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = smallest - 1
+        if not smallest <= value <= _LARGEST:
+            raise argparse.ArgumentTypeError(f"expected an integer from {smallest} to {_LARGEST}, not {text!r}")
+        return value
+
+    return convert
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,8 +125,8 @@ def _add_train(commands: Any) -> None:
         "--likelihood",
         choices=LIKELIHOODS,
         default=argparse.SUPPRESS,
-        help="p(x|z): bernoulli for binary data (values in [0, 1] are binarised at 0.5), normal with one learned scale "
-        "for any other (default: auto, which is bernoulli where all values are 0 or 1, else normal)",
+        help="p(x|z): bernoulli for binary data (values in [0, 1] are binarised at 0.5), normal with learned "
+        "scale for any other (default: auto, which is bernoulli where all values are 0 or 1, else normal)",
     )
     train.set_defaults(function=_train.run)
 
@@ -120,7 +135,11 @@ def _add_evaluate(commands: Any) -> None:
     evaluate = _add_run_command(commands, "evaluate", "ELBO, log p(x), rate and distortion on data", _EVALUATE_EXAMPLES)
     _add_data(evaluate)
     evaluate.add_argument(
-        "--num-samples", type=int, metavar="N", default=1000, help="importance samples per example (default: 1000)"
+        "--num-samples",
+        type=_integer_from(1),
+        metavar="N",
+        default=1000,
+        help="importance samples per example (default: 1000)",
     )
     _add_seed(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print JSON")
@@ -129,7 +148,7 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_sample(commands: Any) -> None:
     sample = _add_run_command(commands, "sample", "new examples from the prior", _SAMPLE_EXAMPLES)
-    sample.add_argument("--number", type=int, metavar="N", default=100, help="how many (default: 100)")
+    sample.add_argument("--number", type=_integer_from(1), metavar="N", default=100, help="how many (default: 100)")
     _add_seed(sample)
     _add_output(sample)
     sample.set_defaults(function=_commands.sample)
@@ -166,7 +185,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 
 
 def _add_seed(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seed", type=int, metavar="N", default=0, help="of the noise (default: 0)")
+    command.add_argument("--seed", type=_integer_from(0), metavar="N", default=0, help="of the noise (default: 0)")
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from argparse import Namespace
 from typing import Any
@@ -13,7 +12,7 @@ from tfvae import datasets
 from tfvae.cli import _measure, _networks, _pictures
 from tfvae.cli._data import Parts, prepare
 from tfvae.cli._errors import UsageError, as_usage_errors
-from tfvae.cli._files import write_file, write_folder, write_text
+from tfvae.cli._files import write_file, write_text
 from tfvae.cli._run_folder import Run, RunFolder
 from tfvae.cli._settings import Settings
 from tfvae.cli._training import Session
@@ -122,7 +121,6 @@ def _write_results(session: Session) -> None:
     report = {
         **measured,
         "data": session.settings.data,
-        "likelihood": parts.likelihood,
         "binarised": parts.binarised,
         "epochs": progress.epoch,
         "best_epoch": progress.best_epoch,
@@ -130,9 +128,9 @@ def _write_results(session: Session) -> None:
         "backend": tfvae.build_info()["backend"],
         "tfvae": tfvae.__version__,
     }
-    write_text(folder.metrics, json.dumps(report, indent=2) + "\n")
+    write_text(folder.metrics, _measure.as_json(report) + "\n")
     pictures = _pictures.draw_all(folder.path, session.vae, parts.data, progress.history, session.settings.seed)
-    write_folder(folder.saved_model, lambda path: session.vae.export(str(path)))
+    session.vae.export(folder.saved_model)
     print("\n".join(_measure.describe(measured)))
     print(_epilogue(folder, [picture.name for picture in pictures]))
 

@@ -87,7 +87,7 @@ class Session:
         is_best = bool(progress.history["val_elbo"][-1] > best_elbo)
         if is_best:
             progress.best_epoch = progress.epoch
-            progress.best_weights = [np.array(weight) for weight in self.vae.weights]
+            progress.best_weights = [np.array(weight.numpy()) for weight in self.vae.weights]
         progress.seconds += seconds
         _checkpoint.save(self.folder.checkpoint, progress, self.variables)
         write_text(self.folder.history, history_csv(progress.history))

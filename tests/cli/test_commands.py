@@ -1,0 +1,190 @@
+"""The command end to end, in process, on small data: what it writes, and that the numbers are those of the model."""
+
+import csv
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tfvae
+from tfvae import datasets
+from tfvae.cli import _measure, _train
+
+# Keras 3.15 converts its variables to NumPy 2 in a way that NumPy will no longer take one day.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
+PICTURES = ("training_curves", "reconstructions", "samples", "latent_space", "kl_per_dimension")
+
+
+def _contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return keras.models.load_model(trained / "model.keras")
+
+
+def test_train_leaves_everything_and_nothing_else(trained):
+    pictures = [f"{name}.png" for name in PICTURES]
+    expected = {"model.keras", "saved_model", "history.csv", "metrics.json", "run.json", "checkpoint.npz", *pictures}
+    assert {path.name for path in trained.iterdir()} == expected
+    for picture in pictures:
+        with Image.open(trained / picture) as image:
+            image.load()
+            assert min(image.size) > 250
+
+
+def test_history_has_every_term_of_every_epoch(trained):
+    with (trained / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for row in rows:
+        for part in ("", "val_"):
+            elbo, reconstruction, kl = (float(row[part + name]) for name in ("elbo", "reconstruction", "kl"))
+            # Three float32 means of about 10 nats, each rounded to 1e-7 of its size.
+            assert elbo == pytest.approx(reconstruction - kl, abs=1e-4)
+            assert kl > 0
+
+
+def test_metrics_are_those_of_the_model_on_the_test_part(trained, model, data_file):
+    report = json.loads((trained / "metrics.json").read_text())
+    x = datasets.load(data_file).test
+    assert report["examples"] == len(x) == 10
+    assert report["elbo"] == pytest.approx(-(report["rate"] + report["distortion"]), rel=1e-9)
+    assert report["log_likelihood"] >= report["elbo"] - report["elbo_standard_error"]
+    mean, log_var = model.encode(x).numpy(), 2 * np.log(model.posterior(x).stddev().numpy())
+    rate = np.mean(np.sum(0.5 * (mean**2 + np.exp(log_var) - 1 - log_var), axis=1))
+    # The textbook form of the KL in float32 against the op's.
+    assert report["rate"] == pytest.approx(rate, rel=1e-4)
+    # 16 draws of 10 examples in the report against 64 here; 5 standard errors: false alarms below 1e-5.
+    draws = np.stack([model.elbo(x, seed=1000 + i).numpy() for i in range(64)])
+    error = np.sqrt(draws.var(axis=0).mean() / len(x) * (1 / 16 + 1 / 64))
+    assert abs(report["elbo"] - draws.mean()) < 5 * error
+    assert report["elbo_standard_error"] == pytest.approx(np.std(draws.mean(axis=0), ddof=1) / np.sqrt(10), rel=0.3)
+    estimate = model.log_likelihood(x, num_samples=200, seed=3).estimate.numpy()
+    assert report["log_likelihood"] == pytest.approx(estimate.mean(), abs=1e-4)
+    assert report["log_likelihood_standard_error"] == pytest.approx(estimate.std(ddof=1) / np.sqrt(10), rel=1e-3)
+    assert report["active_units"] == tfvae.metrics.active_units(mean)
+    assert report["backend"] == tfvae.build_info()["backend"]
+    assert report["seconds"] > 0
+    assert (report["likelihood"], report["latent_size"], report["epochs"]) == ("normal", 2, 2)
+
+
+def test_one_test_example_has_no_standard_error(model):
+    report = json.loads(_measure.as_json(_measure.measure(model, np.zeros((1, 5), np.float32), 10, 0)))
+    assert report["elbo_standard_error"] is None
+    assert np.isfinite(report["elbo"])
+
+
+def test_saved_model_gives_what_the_model_gives(trained, model, data_file):
+    x = datasets.load(data_file).test
+    loaded = tf.saved_model.load(str(trained / "saved_model"))
+    mean = loaded.signatures["reconstruct"](x=tf.constant(x))["mean"].numpy()
+    # The same float32 graph, run twice.
+    assert np.allclose(mean, model.reconstruct(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_evaluate_repeats_the_metrics(tfvae_command, trained, data_file):
+    code, out, _ = tfvae_command("evaluate", trained, "--num-samples", "200", "--seed", "3", "--json")
+    assert code == 0
+    again, report = json.loads(out), json.loads((trained / "metrics.json").read_text())
+    for name in ("elbo", "log_likelihood", "rate", "active_units"):
+        assert again[name] == pytest.approx(report[name], rel=1e-5)
+    code, out, _ = tfvae_command("evaluate", trained, "--data", data_file)
+    assert code == 0
+    assert "On 50 held-out examples" in out
+    assert "ELBO" in out
+
+
+def test_sample(tfvae_command, tmp_path, trained, model):
+    code, out, _ = tfvae_command("sample", trained, "--number", "7", "--seed", "5", "--output", tmp_path / "new" / "it")
+    assert code == 0
+    drawn = np.load(tmp_path / "new" / "it" / "samples.npy")
+    assert np.allclose(drawn, model.sample(7, seed=5).numpy())
+    assert (tmp_path / "new" / "it" / "samples.png").is_file()
+    assert "samples.npy (7, 5)" in out
+
+
+def test_reconstruct_keeps_the_order_of_the_data(tfvae_command, tmp_path, trained, model):
+    x = np.random.default_rng(1).normal(size=(9, 5)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    code, _, _ = tfvae_command("reconstruct", trained, "--data", tmp_path / "x.npy", "--output", tmp_path)
+    assert code == 0
+    # One batch of 9 in both.
+    assert np.allclose(np.load(tmp_path / "reconstructions.npy"), model.reconstruct(x).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_commands_write_into_the_run_by_default(tfvae_command, tmp_path, trained):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    before = _contents(copy)
+    assert tfvae_command("sample", copy, "--number", "3")[0] == 0
+    assert tfvae_command("reconstruct", copy)[0] == 0
+    after = _contents(copy)
+    assert set(after) - set(before) == {"samples.npy", "reconstructions.npy"}
+    assert after["model.keras"] == before["model.keras"]
+
+
+def test_export(tfvae_command, tmp_path, trained):
+    code, out, _ = tfvae_command("export", trained, "--output", tmp_path / "served" / "1")
+    assert code == 0
+    assert "signatures encode, decode, reconstruct, sample and score (stock ops)" in out
+    assert {"encode", "decode", "score"} <= set(tf.saved_model.load(str(tmp_path / "served" / "1")).signatures)
+
+
+def test_info(tfvae_command):
+    code, out, err = tfvae_command("info")
+    assert (code, err) == (0, "")
+    backend = tfvae.build_info()["backend"]
+    assert f"Backend in use: {backend}" in out
+    assert f"tensorflow: {tf.__version__}" in out
+    code, out, _ = tfvae_command("info", "--json")
+    info = json.loads(out)
+    assert code == 0
+    assert (info["backend"], info["tfvae"]) == (backend, tfvae.__version__)
+    assert {"problem", "built", "versions", "machine"} <= set(info)
+
+
+@pytest.mark.parametrize(
+    ("problem", "requested", "reason"),
+    [
+        (None, "auto", "The compiled op fits this TensorFlow (TFVAE_BACKEND=auto)"),
+        ("it was built against 1.0", "auto", "The compiled op is not usable: it was built against 1.0"),
+        (None, "reference", "the reference was asked for (TFVAE_BACKEND=reference)"),
+    ],
+)
+def test_info_says_why(tfvae_command, monkeypatch, problem, requested, reason):
+    told = {
+        "backend": "native" if problem is None and requested == "auto" else "reference",
+        "requested": requested,
+        "problem": problem,
+        "built": None if problem else {"tensorflow": "2.21.0", "instruction_sets": ["avx2", "avx512"]},
+        "versions": {},
+    }
+    monkeypatch.setattr(tfvae, "build_info", lambda: told)
+    _, out, _ = tfvae_command("info")
+    assert reason in out
+    assert ("no compiled op" if problem else "instruction_sets: avx2, avx512") in out
+
+
+def test_grey_images_with_the_bernoulli_likelihood_are_binarised(tfvae_command, monkeypatch, tmp_path):
+    monkeypatch.setattr(_train, "_write_results", lambda session: session.vae.save(session.folder.model))
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.uniform(size=(40, 18, 17)))
+    words = ["--data", tmp_path / "x.npy", "--epochs", "1", "--latent-size", "2", "--likelihood", "bernoulli"]
+    code, out, _ = tfvae_command("train", "--output", tmp_path / "run", *words)
+    assert code == 0
+    assert "Likelihood: Bernoulli, the values binarised at 0.5" in out
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (run["likelihood"], run["binarised"]) == ("bernoulli", True)
+    # New grey data are binarised just so.
+    np.save(tmp_path / "y.npy", rng.uniform(size=(4, 18, 17)))
+    assert tfvae_command("reconstruct", tmp_path / "run", "--data", tmp_path / "y.npy")[0] == 0
+    np.save(tmp_path / "z.npy", 3 * np.ones((4, 18, 17)))
+    code, _, err = tfvae_command("reconstruct", tmp_path / "run", "--data", tmp_path / "z.npy")
+    assert code == 2
+    assert "Only values in [0, 1] can be binarised" in err

@@ -1,0 +1,200 @@
+"""Whatever the user gets wrong: one clear line on stderr, exit code 2, and nothing half-written."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from tfvae.cli import main
+
+# Keras 3.15 converts its variables to NumPy 2 in a way that NumPy will no longer take one day.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
+
+def _assert_one_line(code, out, err, message):
+    assert code == 2
+    assert err.startswith("tfvae: error: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert message in err
+    assert "Traceback" not in err + out
+
+
+def _save(path, array):
+    np.save(path, array)
+    return path
+
+
+_WRONG_DATA = {
+    "nan": (np.array([[1.0, np.nan]] * 9), "row 0, column 1"),
+    "infinite": (np.array([[1.0, np.inf]] * 9), "row 0, column 1"),
+    "rank": (np.ones(9), "expected [examples, features]"),
+    "empty": (np.ones((0, 4)), "is empty"),
+    "words": (np.array([["a"]] * 9), "dtype <U1"),
+    "too few": (np.ones((2, 3)), "leaves 1 example for training"),
+}
+
+
+@pytest.mark.parametrize("case", _WRONG_DATA)
+def test_data_that_cannot_be_used(tfvae_command, tmp_path, case):
+    array, message = _WRONG_DATA[case]
+    source = _save(tmp_path / "x.npy", array)
+    _assert_one_line(*tfvae_command("train", "--data", source, "--output", tmp_path / "run"), message)
+    assert not (tmp_path / "run").exists()
+
+
+def test_values_outside_the_support_of_the_likelihood(tfvae_command, tmp_path):
+    source = _save(tmp_path / "x.npy", np.full((20, 3), 2.5))
+    result = tfvae_command("train", "--data", source, "--output", tmp_path / "run", "--likelihood", "bernoulli")
+    _assert_one_line(*result, "Bernoulli expects values that are 0 or 1")
+    assert not (tmp_path / "run").exists()
+
+
+_WRONG_WORDS = {
+    "missing path": (["--data", "no/where.npy"], "no data set or file called"),
+    "no data": ([], "--data is missing"),
+    "latent size": (["--data", "digits", "--latent-size", "0"], "latent_size must be an integer from 1"),
+    "epochs": (["--data", "digits", "--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
+    "rate": (["--data", "digits", "--learning-rate", "nan"], "learning_rate must be a positive number, not nan"),
+    "likelihood": (["--data", "digits", "--likelihood", "poisson"], "argument --likelihood: invalid choice: 'poisson'"),
+    "warm-up": (["--data", "digits", "--epochs", "3", "--kl-warmup", "4"], "kl_warmup is 4 epochs and epochs only 3"),
+    "seed": (["--data", "digits", "--seed", "-1"], "seed must be an integer from 0"),
+    "unknown": (["--data", "digits", "--size", "3"], "unrecognized arguments: --size 3. See `tfvae --help`"),
+    "nothing to resume": (["--resume"], "holds no run (no run.json)"),
+}
+
+
+@pytest.mark.parametrize("case", _WRONG_WORDS)
+def test_wrong_options(tfvae_command, tmp_path, case):
+    words, message = _WRONG_WORDS[case]
+    _assert_one_line(*tfvae_command("train", "--output", tmp_path / "run", *words), message)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["tarin"], "invalid choice: 'tarin'"),
+        (["evaluate"], "the following arguments are required: RUN. See `tfvae evaluate --help`"),
+        (["evaluate", "no/run"], "no/run holds no run (no run.json)"),
+        (["sample", "no/run"], "no/run holds no run"),
+        (["reconstruct", "no/run"], "no/run holds no run"),
+        (["export", "no/run"], "no/run holds no run"),
+        (["sample", "r", "--number", "0"], "argument --number: expected an integer from 1 to 2147483647, not '0'"),
+        (["evaluate", "r", "--num-samples", "x"], "argument --num-samples: expected an integer from 1"),
+        (["evaluate", "r", "--seed", "-1"], "argument --seed: expected an integer from 0"),
+        (["export", "r", "--ops", "all"], "invalid choice: 'all'"),
+    ],
+)
+def test_wrong_words(tfvae_command, words, message):
+    _assert_one_line(*tfvae_command(*words), message)
+
+
+def test_output_folder_in_use(tfvae_command, tmp_path, trained, data_file):
+    before = sorted(os.listdir(trained))
+    result = tfvae_command("train", "--data", data_file, "--output", trained)
+    _assert_one_line(*result, "already holds a run. Continue it with --resume, or choose another --output folder")
+    assert sorted(os.listdir(trained)) == before
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    result = tfvae_command("train", "--data", data_file, "--output", tmp_path / "full")
+    _assert_one_line(*result, "is not empty. Choose another --output folder")
+    result = tfvae_command("train", "--data", data_file, "--output", tmp_path / "full" / "letter.txt")
+    _assert_one_line(*result, "is a file; --output takes the name of a folder")
+    result = tfvae_command("train", "--data", data_file, "--output", tmp_path / "full" / "letter.txt" / "run")
+    _assert_one_line(*result, "Not a directory")
+
+
+def test_resuming_with_other_settings_or_data(tfvae_command, tmp_path, trained, data_file):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    result = tfvae_command("train", "--output", copy, "--resume", "--latent-size", "7")
+    _assert_one_line(*result, "--latent-size is 7 and the run in")
+    result = tfvae_command("train", "--output", copy, "--resume", "--data", "digits")
+    _assert_one_line(*result, "--data is digits and the run in")
+    content = json.loads((copy / "run.json").read_text())
+    other = tmp_path / "other.npz"
+    np.savez(other, x=np.ones((50, 5)))
+    content["settings"]["data"] = str(other)
+    (copy / "run.json").write_text(json.dumps(content))
+    _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "are not those the run in")
+    other.unlink()
+    _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "no data set or file called")
+
+
+def test_data_that_do_not_fit_the_model(tfvae_command, tmp_path, trained):
+    for command in ("evaluate", "reconstruct"):
+        source = _save(tmp_path / "x.npy", np.ones((4, 6)))
+        result = tfvae_command(command, trained, "--data", source)
+        _assert_one_line(*result, "have shape (6,) and the model was trained on (5,)")
+        source = _save(tmp_path / "y.npy", np.full((4, 5), np.nan))
+        _assert_one_line(*tfvae_command(command, trained, "--data", source), "row 0, column 0")
+
+
+def test_damaged_files_raise_req_49(tfvae_command, tmp_path, trained):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    model, run, checkpoint = (copy / name for name in ("model.keras", "run.json", "checkpoint.npz"))
+    content = model.read_bytes()
+    for length in (0, 10, len(content) // 3, len(content) // 2, len(content) - 1):
+        model.write_bytes(content[:length])
+        _assert_one_line(*tfvae_command("sample", copy), "model.keras cannot be read; it is truncated or damaged")
+    flipped = bytearray(content)
+    for position in range(len(content) // 20, len(content), len(content) // 20):
+        flipped[position] ^= 0xFF
+    model.write_bytes(flipped)
+    _assert_one_line(*tfvae_command("evaluate", copy), "cannot be read; it is truncated or damaged")
+    model.unlink()
+    _assert_one_line(*tfvae_command("export", copy), "no model.keras: training has not ended")
+
+    content = checkpoint.read_bytes()
+    for length in (0, 10, len(content) // 2, len(content) - 1):
+        checkpoint.write_bytes(content[:length])
+        _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "cannot be used to resume")
+    np.savez(checkpoint, progress=np.array("{}"))
+    _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "cannot be used to resume")
+
+    settings = json.loads(run.read_text())["settings"]
+    for damage in (
+        "",
+        "[]",
+        "{" * 100_000,
+        "\\",
+        json.dumps({"settings": {**settings, "latent_size": "10"}, "likelihood": "normal"}),
+        json.dumps({"settings": {**settings, "code": "import os"}, "likelihood": "normal"}),
+        json.dumps({"settings": settings, "likelihood": "magic"}),
+    ):
+        run.write_text(damage)
+        _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "run.json is damaged")
+
+
+def test_another_keras_model_in_place_of_the_vae(tfvae_command, tmp_path, trained):
+    import keras
+
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    keras.Sequential([keras.Input([3]), keras.layers.Dense(2)]).save(copy / "model.keras")
+    _assert_one_line(*tfvae_command("sample", copy), "holds a Sequential; expected a tfvae.VAE")
+
+
+def test_export_spares_what_is_there(tfvae_command, tmp_path, trained):
+    (tmp_path / "letter.txt").write_text("dear")
+    code, out, err = tfvae_command("export", trained, "--output", tmp_path)
+    _assert_one_line(code, out, err, str(tmp_path))
+    assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_training_that_never_gives_a_finite_bound(tfvae_command, tmp_path):
+    source = _save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(30, 3)))
+    words = ["train", "--data", source, "--output", tmp_path / "run", "--epochs", "1", "--learning-rate", "1e30"]
+    _assert_one_line(*tfvae_command(*words), "was not a finite number in any of 1 epochs")
+
+
+def test_help_leaves_with_success(capsys):
+    for words in (["--help"], ["train", "--help"], ["--version"]):
+        with pytest.raises(SystemExit) as leaving:
+            main(words)
+        assert leaving.value.code == 0
+    out = capsys.readouterr().out
+    assert "tfvae train --data digits --output runs/digits" in out
+    assert "--resume" in out
