@@ -57,7 +57,7 @@ for name in ("saved_model.pb", "variables/variables.index", "variables/variables
             pass
     # Single bits: TensorFlow need not notice, but must live.
     rng = np.random.default_rng(1)
-    for _ in range(10):
+    for _ in range(5):
         flipped = bytearray(good)
         flipped[rng.integers(size)] ^= 1 << rng.integers(8)
         shutil.copytree(f"{folder}/stock", "damaged", dirs_exist_ok=True)

@@ -143,6 +143,7 @@ def test_functions_can_be_called_by_name_too(exported):
     np.testing.assert_array_equal(mean, exported.loaded.signatures["encode"](x=exported.x)["mean"])
 
 
+@pytest.mark.parametrize("exported", ["dense", "float64"], indirect=True)
 def test_an_export_works_as_a_keras_layer(exported):
     dtype = "float64" if exported.vae.compute_dtype == "float64" else "float32"
     layer = keras.layers.TFSMLayer(str(exported.folder), call_endpoint="serving_default", dtype=dtype)
