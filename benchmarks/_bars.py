@@ -1,0 +1,123 @@
+"""The speeds the op is held to, read off the rows of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import _report
+
+Row = Mapping[str, Any]
+_OTHERS = ("torch", "torch_compile", "jax")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One number with what it must reach and what it should; ``at_most`` where small is good."""
+
+    text: str
+    must: float | None
+    aim: float | None
+    value: Callable[[Sequence[Row]], float | None]
+    at_most: bool = False
+    isa: str | None = None
+
+    def line(self, rows: Sequence[Row]) -> dict[str, Any] | None:
+        """Return the bar's line of the table, or None where the run does not tell."""
+        if self.isa is not None and any(row["isa"] != self.isa for row in rows):
+            return None
+        value = self.value(rows)
+        if value is None:
+            return None
+        sign = "<=" if self.at_most else ">="
+        verdict = "below"
+        for name, limit in (("aim", self.aim), ("must", self.must)):
+            if limit is not None and (value <= limit if self.at_most else value >= limit):
+                verdict = name
+                break
+        shown = {
+            name: f"{sign} {limit:g}" if limit is not None else ""
+            for name, limit in (("must", self.must), ("aim", self.aim))
+        }
+        return {"text": self.text, "value": value, **shown, "reached": verdict}
+
+
+def ratio(
+    which: str, shape: str, over: Sequence[str], under: str = "native"
+) -> Callable[[Sequence[Row]], float | None]:
+    """Return how many times the time of ``under`` the fastest rival among ``over`` takes, in float32."""
+
+    def value(rows: Sequence[Row]) -> float | None:
+        below = _median(rows, which, shape, under)
+        above = [time for rival in over if (time := _median(rows, which, shape, rival)) is not None]
+        return min(above) / below if above and below is not None else None
+
+    return value
+
+
+def in_cache(rows: Sequence[Row]) -> float | None:
+    """Return the op's own nanoseconds per element and core at 256x512, float32."""
+    found = [row for row in rows if _is(row, "forward", "256x512", "native") and row["per"] == "op"]
+    return found[-1]["ns_per_element_core"] if found else None
+
+
+def slowest_against_stock(rows: Sequence[Row]) -> float | None:
+    """Return the smallest ratio of stock TensorFlow's time to native's over everything measured."""
+    return min((row["over_native"] for row in rows if row["rival"] == "stock" and row["over_native"]), default=None)
+
+
+def bfloat16_gain(shapes: str | None = None) -> Callable[[Sequence[Row]], float | None]:
+    """Return float32's time over bfloat16's, native and forward: the smallest over all shapes, or at one."""
+
+    def value(rows: Sequence[Row]) -> float | None:
+        gains = []
+        for shape in {row["shape"] for row in rows} if shapes is None else {shapes}:
+            for per in ("call", "op"):
+                times = [_median(rows, "forward", shape, "native", dtype, per) for dtype in ("float32", "bfloat16")]
+                if times[0] is not None and times[1] is not None:
+                    gains.append(times[0] / times[1])
+        return min(gains, default=None)
+
+    return value
+
+
+BARS = (
+    Bar("forward 4096x1024, stock TF / native", 10, 18, ratio("forward", "4096x1024", ["stock"])),
+    Bar("backward 4096x1024, stock TF / native", 7, 12, ratio("backward", "4096x1024", ["stock"])),
+    Bar("forward 8192x4096, native / stream", 1.6, 1.15, ratio("forward", "8192x4096", ["native"], "stream"), True),
+    Bar("backward 8192x4096, native / stream", 1.4, 1.1, ratio("backward", "8192x4096", ["native"], "stream"), True),
+    Bar("forward 256x512, ns per element and core", 0.75, 0.5, in_cache, True),
+    Bar("avx2: forward 4096x1024, stock TF / native", 5, 9, ratio("forward", "4096x1024", ["stock"]), isa="avx2"),
+    Bar("baseline: slowest case, stock TF / native", 1, 2, slowest_against_stock, isa="baseline"),
+    Bar("bfloat16: slowest shape, float32 / bfloat16", 1, None, bfloat16_gain()),
+    Bar("bfloat16: forward 8192x4096, float32 / bfloat16", None, 1.3, bfloat16_gain("8192x4096")),
+    Bar("forward 4096x1024, best of PyTorch and JAX / native", 6, 12, ratio("forward", "4096x1024", _OTHERS)),
+    Bar("both 4096x1024, best of PyTorch and JAX / native", 6, 12, ratio("both", "4096x1024", _OTHERS)),
+)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the bars that ``rows``, those of one run, tell about, as text; empty if there is none."""
+    lines = [line for bar in BARS if (line := bar.line(rows)) is not None]
+    if not lines:
+        return ""
+    headings = {
+        "text": "bar (float32 unless said)",
+        "value": "measured",
+        "must": "must",
+        "aim": "aim",
+        "reached": "reached",
+    }
+    return _report.table(lines, headings)
+
+
+def _median(
+    rows: Sequence[Row], which: str, shape: str, rival: str, dtype: str = "float32", per: str = "call"
+) -> float | None:
+    found = [row for row in rows if _is(row, which, shape, rival, dtype) and row["per"] == per]
+    return found[-1]["median_us"] if found else None
+
+
+def _is(row: Row, which: str, shape: str, rival: str, dtype: str = "float32") -> bool:
+    return (row["pass"], row["shape"], row["rival"], row["dtype"]) == (which, shape, rival, dtype)
