@@ -68,6 +68,7 @@ def importance_weighted(
     >>> bool(abs(result.estimate[0] + 1.2655) < 4 * result.standard_error[0])  # log N(0; 0, 2)
     True
     """
+    x, seed = tf.convert_to_tensor(x), tf.convert_to_tensor(seed)
     samples, chunk = as_count(num_samples, "num_samples"), as_count(chunk_size, "chunk_size")
 
     def add_chunk(start: tf.Tensor, *running: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -75,11 +76,15 @@ def importance_weighted(
         log_weights = _log_weights(q, p, likelihood, x, indices, seed)
         return (start + chunk, *_accumulate(running, log_weights))
 
-    nothing = tf.zeros([tf.shape(x)[0]], tf.float64)
-    state = (tf.constant(0, tf.int64), nothing - float("inf"), nothing, nothing)
-    shapes = (tf.TensorShape([]), *[tf.TensorShape([None])] * 3)
-    state = tf.while_loop(lambda start, *_: start < samples, add_chunk, state, shape_invariants=shapes)
-    return _summarise(state[1:], samples)
+    def add_all_chunks() -> tuple[tf.Tensor, ...]:
+        nothing = tf.zeros([tf.shape(x)[0]], tf.float64)
+        state = (tf.constant(0, tf.int64), nothing - float("inf"), nothing, nothing)
+        shapes = (tf.TensorShape([]), *[tf.TensorShape([None])] * 3)
+        return tf.while_loop(lambda start, *_: start < samples, add_chunk, state, shape_invariants=shapes)[1:]
+
+    # A graph even where the caller runs eagerly: op by op, the many small draws would take most of the time.
+    run = tf.function(add_all_chunks) if tf.executing_eagerly() else add_all_chunks
+    return _summarise(run(), samples)
 
 
 def as_count(value: Any, name: str) -> int:

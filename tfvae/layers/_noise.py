@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfvae.ops import _checks
+
 
 def as_python_seed(seed: Any, name: str) -> int | None:
     """Return a constructor's ``seed`` as an int64-sized integer or None, or say what is wrong with it."""
@@ -25,9 +27,9 @@ def as_python_seed(seed: Any, name: str) -> int | None:
 
 def as_seed_pair(seed: Any) -> tf.Tensor:
     """Return a user's ``seed`` (an integer, or two) as an integer tensor of shape [2]."""
-    if not tf.is_tensor(seed) and not isinstance(seed, (list, tuple)) and getattr(seed, "ndim", 0) == 0:
-        return tf.constant([as_python_seed(seed, "this call"), 0], tf.int64)
-    return tf.convert_to_tensor(seed, dtype=None if hasattr(seed, "dtype") else tf.int64)
+    if isinstance(seed, (list, tuple)) or getattr(seed, "shape", ()) != ():
+        return _checks.as_seed(seed)
+    return tf.constant([as_python_seed(seed, "this call"), 0], tf.int64)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")

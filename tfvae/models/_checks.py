@@ -11,11 +11,15 @@ import tensorflow as tf
 from tfvae.distributions import Family
 
 
-def check_parts(encoder: Any, decoder: Any, **families: Any) -> None:
-    """Check that the networks are Keras layers and the families are families."""
-    for name, network in (("encoder", encoder), ("decoder", decoder)):
+def check_networks(**networks: Any) -> None:
+    """Check that the networks are Keras layers."""
+    for name, network in networks.items():
         if not isinstance(network, keras.layers.Layer):
             raise TypeError(f"{name} must be a Keras model or layer, not {network!r}.")
+
+
+def check_families(**families: Any) -> None:
+    """Check that the families are families."""
     for name, family in families.items():
         if not isinstance(family, Family):
             raise TypeError(

@@ -83,8 +83,10 @@ class VAE(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
+        _checks.check_networks(encoder=encoder, decoder=decoder)
+        _checks.check_families(posterior=posterior, likelihood=likelihood)
         prior = StandardNormal(posterior.event_shape[0]) if prior is None else prior
-        _checks.check_parts(encoder, decoder, posterior=posterior, likelihood=likelihood, prior=prior)
+        _checks.check_families(prior=prior)
         _checks.check_sizes(encoder, decoder, posterior, likelihood, prior)
         self.encoder = encoder
         self.decoder = decoder

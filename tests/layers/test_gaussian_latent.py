@@ -1,0 +1,168 @@
+"""GaussianLatent in functional, Sequential and subclassed models compiled with any Keras loss."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfvae
+from tfvae.layers import GaussianLatent
+
+MEAN = tf.constant([[0.5, -1.0], [2.0, 0.1], [0.0, 0.0]])
+LOG_VAR = tf.constant([[0.3, -2.0], [1e-4, 1.0], [0.0, 0.0]])
+X = np.random.default_rng(0).normal(size=[32, 6]).astype("float32")
+
+
+def test_pair_and_single_tensor_give_the_op_s_z_and_the_mean_kl():
+    z, kl = tfvae.ops.reparameterize_kl(MEAN, LOG_VAR, seed=[7, 0])
+    for inputs in ((MEAN, LOG_VAR), [MEAN, LOG_VAR], tf.concat([MEAN, LOG_VAR], axis=-1)):
+        layer = GaussianLatent(kl_weight=0.5, seed=7)
+        np.testing.assert_array_equal(layer(inputs), z)
+        (loss,) = layer.losses
+        assert loss.dtype == tf.float32
+        np.testing.assert_allclose(loss, 0.5 * np.mean(kl), rtol=1e-6)  # float32 rounding
+
+
+def test_return_kl_gives_both_and_adds_no_loss():
+    layer = GaussianLatent(seed=7, return_kl=True)
+    z, kl = layer((MEAN, LOG_VAR))
+    expected_z, expected_kl = tfvae.ops.reparameterize_kl(MEAN, LOG_VAR, seed=[7, 0])
+    np.testing.assert_array_equal(z, expected_z)
+    np.testing.assert_array_equal(kl, expected_kl)
+    assert layer.losses == []
+
+
+def test_kl_is_summed_over_all_axes_but_the_first():
+    layer = GaussianLatent(seed=1)
+    layer((tf.ones([4, 5, 3]), tf.zeros([4, 5, 3])))
+    np.testing.assert_allclose(layer.losses, [0.5 * 5 * 3], rtol=1e-6)  # float32 rounding
+
+
+def test_an_empty_batch_adds_nothing():
+    layer = GaussianLatent(seed=1)
+    assert layer((tf.zeros([0, 3]), tf.zeros([0, 3]))).shape == [0, 3]
+    np.testing.assert_array_equal(layer.losses, [0.0])
+
+
+def functional(**kwargs):
+    inputs = keras.Input([6])
+    hidden = keras.layers.Dense(4)(inputs)
+    z = GaussianLatent(seed=3, **kwargs)((keras.layers.Dense(2)(hidden), keras.layers.Dense(2)(hidden)))
+    return keras.Model(inputs, keras.layers.Dense(6)(z))
+
+
+def sequential():
+    layers = [keras.layers.Dense(4), GaussianLatent(seed=3), keras.layers.Dense(6)]
+    return keras.Sequential([keras.Input([6]), *layers])
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.encode, self.latent, self.decode = keras.layers.Dense(4), GaussianLatent(seed=3), keras.layers.Dense(6)
+
+    def call(self, x):
+        return self.decode(self.latent(self.encode(x)))
+
+
+@pytest.mark.parametrize("build", [functional, sequential, Subclassed])
+@pytest.mark.parametrize("mode", [{}, {"run_eagerly": True}])
+def test_trains_with_a_keras_loss_req_40(build, mode):
+    keras.utils.set_random_seed(0)
+    model = build()
+    model.compile(keras.optimizers.Adam(0.05), loss="mse", **mode)
+    losses = model.fit(X, X, epochs=3, batch_size=16, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert model.predict(X[:1], verbose=0).shape == (1, 6)
+    assert np.isfinite(model.evaluate(X, X, verbose=0))
+    model.summary(print_fn=lambda *_, **__: None)
+
+
+def test_loss_is_the_compiled_one_plus_the_weighted_kl():
+    model = functional(kl_weight=0.25)
+    model.compile("sgd", loss="mse")
+    latent = next(layer for layer in model.layers if isinstance(layer, GaussianLatent))
+    latent.noise.state.assign([3, 0])
+    total = model.test_on_batch(X, X)
+    latent.noise.state.assign([3, 0])
+    mse = np.mean((model(X).numpy() - X) ** 2)
+    np.testing.assert_allclose(total, mse + model.losses[0], rtol=1e-5)  # float32: two reductions
+
+
+def test_every_call_draws_new_noise_in_training_and_inference():
+    model = functional()
+    assert not np.array_equal(model.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert not np.array_equal(model(X, training=True), model(X, training=True))
+
+
+def test_noise_and_kl_weight_survive_save_and_load_req_36(tmp_path):
+    model = functional()
+    model.compile("adam", loss="mse")
+    model.fit(X, X, verbose=0)
+    latent = next(layer for layer in model.layers if isinstance(layer, GaussianLatent))
+    latent.kl_weight.assign(0.125)
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    expected = model.predict(X, verbose=0)
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    from_weights = functional()
+    from_weights.load_weights(tmp_path / "model.weights.h5")
+    for again in (loaded, from_weights):
+        np.testing.assert_array_equal(again.predict(X, verbose=0), expected)
+        assert next(layer for layer in again.layers if isinstance(layer, GaussianLatent)).kl_weight.numpy() == 0.125
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float64"])
+def test_dtype_policies_req_37(policy):
+    compute = keras.dtype_policies.get(policy).compute_dtype
+    layer = GaussianLatent(seed=7, dtype=policy)
+    assert layer((MEAN, LOG_VAR)).dtype == compute
+    assert layer.losses[0].dtype == tf.float32
+    _, expected = tfvae.ops.reparameterize_kl(MEAN, LOG_VAR, seed=[7, 0])
+    np.testing.assert_allclose(layer.losses[0], np.mean(expected), rtol=1e-2)  # bfloat16 inputs have 8 bits
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
+def test_a_whole_model_fits_under_other_policies_req_37(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = sequential()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile("adam", loss="mse")
+    assert np.isfinite(model.fit(X, X, verbose=0).history["loss"][0])
+
+
+def test_xla_is_declined_while_the_compiled_op_cannot_run_in_it():
+    with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
+        functional().compile("adam", loss="mse", jit_compile=True)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (tf.zeros([2, 3]), r"whose size is then even; not inputs of shape \(2, 3\)"),
+        ((tf.zeros([2, 3]), tf.zeros([2, 4])), r"one shape, not \(2, 3\) and \(2, 4\)"),
+        ((tf.zeros([2, 3]),) * 3, r"a pair \(mean, log_var\), not 3 tensors"),
+    ],
+)
+def test_wrong_inputs_are_refused(inputs, message):
+    with pytest.raises(ValueError, match=message):
+        GaussianLatent()(inputs)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"seed": "x"},
+        {"kl_weight": float("nan")},
+        {"kl_weight": -1.0},
+        {"kl_weight": "1"},
+        {"kl_weight": None},
+        {"return_kl": "yes"},
+        {"return_kl": True, "kl_weight": 0.5},
+    ],
+)
+def test_constructor_validates_its_config_req_35(config):
+    with pytest.raises((TypeError, ValueError), match="seed|weight of the KL|return_kl"):
+        GaussianLatent.from_config(config)

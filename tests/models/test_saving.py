@@ -1,0 +1,174 @@
+"""Saving, loading, resuming: nothing is lost, noise included."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfvae
+from tfvae.callbacks import KLWarmup
+from tfvae.distributions import Bernoulli, DiagonalNormal, Normal
+
+
+def trained(make_vae, x, epochs, callbacks=()):
+    vae = make_vae()
+    vae.compile(keras.optimizers.Adam(0.01))
+    resume(vae, x, 0, epochs, callbacks)
+    return vae
+
+
+def resume(vae, x, start, end, callbacks=()):
+    vae.fit(
+        x,
+        batch_size=20,
+        initial_epoch=start,
+        epochs=end,
+        validation_data=(x[:5],),
+        shuffle=False,
+        verbose=0,
+        callbacks=list(callbacks),
+    )
+
+
+def assert_same_weights(got, want):
+    for one, other in zip(got.weights, want.weights, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+    for one, other in zip(got.optimizer.variables, want.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+
+
+class Stop(Exception):
+    pass
+
+
+class StopAfter(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise Stop
+
+
+def test_two_and_two_epochs_are_four_bit_for_bit_req_36(make_vae, x, tmp_path):
+    four = trained(make_vae, x, 4)
+    two = trained(make_vae, x, 2)
+    two.save(tmp_path / "two.keras")
+    two.save_weights(tmp_path / "two.weights.h5")
+    checkpoint = tf.train.Checkpoint(model=two).save(str(tmp_path / "checkpoint"))
+
+    from_keras = keras.saving.load_model(tmp_path / "two.keras")
+    from_weights, from_checkpoint = make_vae(), make_vae()
+    for vae in (from_weights, from_checkpoint):
+        vae.compile(keras.optimizers.Adam(0.01))
+        vae(x[:1])
+        vae.optimizer.build(vae.trainable_variables)
+    from_weights.load_weights(tmp_path / "two.weights.h5")
+    tf.train.Checkpoint(model=from_checkpoint).restore(checkpoint).assert_consumed()
+    for vae in (from_keras, from_weights, from_checkpoint):
+        np.testing.assert_array_equal(vae.noise.state, two.noise.state)
+        resume(vae, x, 2, 4)
+        assert_same_weights(vae, four)
+
+
+def test_backup_and_restore_with_a_warm_up_goes_on_bit_for_bit_req_36(make_vae, x, tmp_path):
+    def callbacks(*more):
+        return [KLWarmup(epochs=4), keras.callbacks.BackupAndRestore(tmp_path / "backup"), *more]
+
+    four = trained(make_vae, x, 4, [KLWarmup(epochs=4)])
+    interrupted = make_vae()
+    interrupted.compile(keras.optimizers.Adam(0.01))
+    interrupted(x[:1])
+    with pytest.raises(Stop):
+        resume(interrupted, x, 0, 4, callbacks(StopAfter(2)))
+    restarted = make_vae()
+    restarted.compile(keras.optimizers.Adam(0.01))
+    restarted(x[:1])
+    resume(restarted, x, 0, 4, callbacks())
+    assert_same_weights(restarted, four)
+
+
+def test_round_trip_keeps_everything(make_vae, x, tmp_path):
+    vae = trained(make_vae, x, 1)
+    vae.kl_weight.assign(0.25)
+    vae.skipped_updates.assign(3)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert isinstance(loaded, tfvae.VAE)
+    assert_same_weights(loaded, vae)
+    assert (loaded.posterior_family, loaded.likelihood_family) == (vae.posterior_family, vae.likelihood_family)
+    assert (loaded.prior_family, loaded.name) == (vae.prior_family, vae.name)
+    np.testing.assert_array_equal(loaded.elbo(x), vae.elbo(x))
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), vae.predict(x, verbose=0))
+    assert loaded.evaluate(x, verbose=0) == vae.evaluate(x, verbose=0)
+
+
+class Encoder(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(4)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_unbuilt_and_subclassed_networks_round_trip(x, tmp_path, compiled):
+    vae = tfvae.VAE(
+        Encoder(),
+        keras.Sequential([keras.layers.Dense(6)]),
+        posterior=DiagonalNormal(2),
+        likelihood=Bernoulli(6),
+        prior=DiagonalNormal(2),
+        kl_weight=0.5,
+        name="mine",
+    )
+    if compiled:
+        vae.compile("adam")
+        vae.fit((x > 0).astype("float32"), verbose=0)
+    else:
+        vae(x)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras", custom_objects={"Encoder": Encoder})
+    assert (loaded.compiled, loaded.name, loaded.initial_kl_weight) == (compiled, "mine", 0.5)
+    for got, want in zip(loaded.weights, vae.weights, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_saving_in_safe_mode_refuses_code_in_the_networks(x, tmp_path):
+    networks = [
+        keras.Sequential([keras.Input([6]), keras.layers.Dense(4), keras.layers.Lambda(lambda t: t)]),
+        keras.Sequential([keras.Input([2]), keras.layers.Dense(6)]),
+    ]
+    vae = tfvae.VAE(*networks, posterior=DiagonalNormal(2), likelihood=Normal(6))
+    vae(x)
+    vae.save(tmp_path / "vae.keras")
+    with pytest.raises((ValueError, TypeError), match="safe_mode|Lambda"):
+        keras.saving.load_model(tmp_path / "vae.keras")
+
+
+def test_fresh_process_with_and_without_the_import_req_34(make_vae, x, tmp_path, run_python):
+    vae = trained(make_vae, x, 2)
+    vae.save(tmp_path / "vae.keras")
+    resume(vae, x, 2, 3)
+    code = f"""
+import keras
+import numpy as np
+try:
+    keras.saving.load_model({str(tmp_path / "vae.keras")!r})
+except TypeError as error:
+    assert "VAE" in str(error), error
+else:
+    raise SystemExit("loaded without the import")
+import tfvae
+vae = keras.saving.load_model({str(tmp_path / "vae.keras")!r})
+x = np.random.default_rng(0).normal(size=[48, 6]).astype("float32")
+vae.fit(x, batch_size=20, initial_epoch=2, epochs=3, validation_data=(x[:5],), shuffle=False, verbose=0)
+np.savez({str(tmp_path / "weights.npz")!r}, *vae.get_weights())
+"""
+    done = run_python(code, env={"TFVAE_BACKEND": tfvae.build_info()["backend"]})
+    assert done.returncode == 0, done.stderr[-2000:]
+    with np.load(tmp_path / "weights.npz") as weights:
+        for got, want in zip(weights.values(), vae.get_weights(), strict=True):
+            np.testing.assert_array_equal(got, want)

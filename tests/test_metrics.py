@@ -1,0 +1,40 @@
+"""Metrics on arrays."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfvae
+from tfvae import metrics
+
+
+def test_active_units_counts_variances_above_the_threshold():
+    means = np.random.default_rng(0).normal(size=[1000, 4]) * [1.0, 0.2, 0.05, 0.0]
+    assert metrics.active_units(means) == 2
+    assert metrics.active_units(means, threshold=0.001) == 3
+    assert metrics.active_units(tf.constant(means + 100.0)) == 2  # a constant code is no activity, however large
+
+
+def test_kl_per_dimension_is_the_op_s_averaged_over_examples():
+    rng = np.random.default_rng(1)
+    mean, log_var = rng.normal(size=[50, 3]), rng.normal(size=[50, 3])
+    _, kl = tfvae.ops.reparameterize_kl(mean, log_var, seed=[1, 2])
+    per_dimension = metrics.kl_per_dimension(mean, log_var)
+    np.testing.assert_allclose(per_dimension.sum(), np.mean(kl), rtol=1e-12)  # float64 rounding
+    np.testing.assert_allclose(metrics.kl_per_dimension([[0.0, 1.0]], [[1.0, 0.0]]), [0.3591409142, 0.5])
+
+
+def test_bits_per_dimension_of_a_fair_coin_is_one():
+    np.testing.assert_allclose(metrics.bits_per_dimension([-10 * math.log(2.0)], 10), [1.0])
+
+
+def test_wrong_shapes_are_refused():
+    for bad in ([1.0, 2.0], np.zeros([0, 2]), np.zeros([2, 2, 2])):
+        with pytest.raises(ValueError, match=r"must have shape \[N, D\]"):
+            metrics.active_units(bad)
+    with pytest.raises(ValueError, match=r"log_var must have the shape of mean, \[1, 2\], not \[1, 3\]"):
+        metrics.kl_per_dimension(np.zeros([1, 2]), np.zeros([1, 3]))
+    with pytest.raises(ValueError, match="positive number of elements"):
+        metrics.bits_per_dimension(1.0, 0)
