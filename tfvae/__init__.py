@@ -1,6 +1,6 @@
 """Variational autoencoders for Keras 3 on TensorFlow, with a fused reparameterize + KL op."""
 
-from tfvae import callbacks, distributions, evidence, layers, metrics, models, objectives, ops
+from tfvae import callbacks, datasets, distributions, evidence, layers, metrics, models, objectives, ops
 from tfvae._info import build_info
 from tfvae.distributions import sample_and_kl
 from tfvae.models import VAE
@@ -12,6 +12,7 @@ __all__ = [
     "VAE",
     "build_info",
     "callbacks",
+    "datasets",
     "distributions",
     "evidence",
     "layers",

@@ -66,7 +66,7 @@ def test_metrics_are_those_of_the_model_on_the_test_part(trained, model, data_fi
     error = np.sqrt(draws.var(axis=0).mean() / len(x) * (1 / 16 + 1 / 64))
     assert abs(report["elbo"] - draws.mean()) < 5 * error
     assert report["elbo_standard_error"] == pytest.approx(np.std(draws.mean(axis=0), ddof=1) / np.sqrt(10), rel=0.3)
-    estimate = model.log_likelihood(x, num_samples=200, seed=3).estimate.numpy()
+    estimate = model.log_likelihood(x, num_samples=1000, seed=3).estimate.numpy()
     assert report["log_likelihood"] == pytest.approx(estimate.mean(), abs=1e-4)
     assert report["log_likelihood_standard_error"] == pytest.approx(estimate.std(ddof=1) / np.sqrt(10), rel=1e-3)
     assert report["active_units"] == tfvae.metrics.active_units(mean)
@@ -90,7 +90,7 @@ def test_saved_model_gives_what_the_model_gives(trained, model, data_file):
 
 
 def test_evaluate_repeats_the_metrics(tfvae_command, trained, data_file):
-    code, out, _ = tfvae_command("evaluate", trained, "--num-samples", "200", "--seed", "3", "--json")
+    code, out, _ = tfvae_command("evaluate", trained, "--num-samples", "1000", "--seed", "3", "--json")
     assert code == 0
     again, report = json.loads(out), json.loads((trained / "metrics.json").read_text())
     for name in ("elbo", "log_likelihood", "rate", "active_units"):

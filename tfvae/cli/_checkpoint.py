@@ -50,7 +50,7 @@ def save(path: Path, progress: Progress, variables: list[Any]) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(file, progress=np.array(json.dumps(told)), **arrays)  # type: ignore[arg-type]
+            np.savez(file, progress=np.array(json.dumps(told)), **arrays)
 
     write_file(path, write)
 

@@ -17,7 +17,8 @@ from tfvae.cli._run_folder import Run, RunFolder
 from tfvae.cli._settings import Settings
 from tfvae.cli._training import Session
 
-_IMPORTANCE_SAMPLES = 200
+# Decoded in all: a second or so for small networks.
+_IMPORTANCE_DECODES = 400_000
 _INTERRUPTED = 130
 
 
@@ -117,7 +118,9 @@ def _write_results(session: Session) -> None:
         flush=True,
     )
     write_file(folder.model, session.vae.save)
-    measured = _measure.measure(session.vae, parts.data.test, _IMPORTANCE_SAMPLES, session.settings.seed)
+    test = parts.data.test
+    num_samples = min(1000, max(50, _IMPORTANCE_DECODES // len(test)))
+    measured = _measure.measure(session.vae, test, num_samples, session.settings.seed)
     report = {
         **measured,
         "data": session.settings.data,
