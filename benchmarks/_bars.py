@@ -67,17 +67,13 @@ def slowest_against_stock(rows: Sequence[Row]) -> float | None:
     return min((row["over_native"] for row in rows if row["rival"] == "stock" and row["over_native"]), default=None)
 
 
-def bfloat16_gain(shapes: str | None = None) -> Callable[[Sequence[Row]], float | None]:
-    """Return float32's time over bfloat16's, native and forward: the smallest over all shapes, or at one."""
+def bfloat16_gain(shape: str | None = None) -> Callable[[Sequence[Row]], float | None]:
+    """Return native's float32 time over its bfloat16 time, forward: the smallest over all shapes, or at one."""
 
     def value(rows: Sequence[Row]) -> float | None:
-        gains = []
-        for shape in {row["shape"] for row in rows} if shapes is None else {shapes}:
-            for per in ("call", "op"):
-                times = [_median(rows, "forward", shape, "native", dtype, per) for dtype in ("float32", "bfloat16")]
-                if times[0] is not None and times[1] is not None:
-                    gains.append(times[0] / times[1])
-        return min(gains, default=None)
+        shapes = {row["shape"] for row in rows} if shape is None else {shape}
+        found = [row for row in rows if any(_is(row, "forward", s, "native_float32", "bfloat16") for s in shapes)]
+        return min((row["over_native"] for row in found if row["over_native"]), default=None)
 
     return value
 
@@ -112,10 +108,8 @@ def table(rows: Sequence[Row]) -> str:
     return _report.table(lines, headings)
 
 
-def _median(
-    rows: Sequence[Row], which: str, shape: str, rival: str, dtype: str = "float32", per: str = "call"
-) -> float | None:
-    found = [row for row in rows if _is(row, which, shape, rival, dtype) and row["per"] == per]
+def _median(rows: Sequence[Row], which: str, shape: str, rival: str) -> float | None:
+    found = [row for row in rows if _is(row, which, shape, rival) and row["per"] == "call"]
     return found[-1]["median_us"] if found else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -160,6 +161,14 @@ def build_empty(inputs: Inputs, which: str, ops: int) -> Call:
 
     arguments = (tensors["mean"], tensors["log_var"])
     return functools.partial(tf.function(run, autograph=False).get_concrete_function(*arguments), *arguments)
+
+
+def build_native_float32(inputs: Inputs, which: str, ops: int) -> Call:
+    """Return calls of the compiled op on the same inputs in float32, beside those of a half precision."""
+    case = dataclasses.replace(inputs.case, dtype="float32")
+    arrays = {name: getattr(inputs, name).astype("float32") for name in ("mean", "log_var", "dz")}
+    wide = inputs.once("float32", lambda: Inputs(case, **arrays, dkl=inputs.dkl))
+    return GraphRival(native).build(wide, which, ops)
 
 
 def _require_native() -> None:

@@ -8,6 +8,7 @@ Rivals, all given the same arrays and the same processors, and timed in interlea
 - ``reference``: the same in plain TensorFlow; ``xla``: that one compiled by XLA;
 - ``stock``: the textbook code (``stateless_normal`` by Philox, ``tf.exp``); ``tfp``: TensorFlow Probability;
 - ``torch``, ``torch_compile``, ``jax``: the textbook code there, where installed (``pip install ".[bench]"``);
+- ``native_float32``: beside the half precisions, native on float32 of the same shape;
 - ``stream``, ``stream_fresh``: a loop that moves the same bytes with as many threads, in warm memory and with targets
   allocated at every call, as an op's outputs are;
 - ``empty``: an op that only allocates an output: what calling any op costs.
@@ -32,6 +33,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +44,16 @@ OP = "reparameterize_kl"
 SHAPES = ((128, 10), (128, 32), (1024, 64), (256, 512), (4096, 1024), (8192, 4096))
 QUICK_SHAPES = ((16, 8),)
 RIVALS = (
-    "native", "reference", "stock", "tfp", "xla", "torch", "torch_compile", "jax", "stream", "stream_fresh", "empty",
+    "native", "native_float32", "reference", "stock", "tfp", "xla", "torch", "torch_compile", "jax",
+    "stream", "stream_fresh", "empty",
 )  # fmt: skip
 COLUMNS = (
     *_machine.COLUMNS, "op", "pass", "rival", "shape", "dtype", "per", "samples",
     "median_us", "lower_quartile_us", "upper_quartile_us", "ns_per_element", "ns_per_element_core",
     "bytes", "gb_per_second", "over_native", "over_stream", "over_stream_fresh",
 )  # fmt: skip
+WIDE = "native_float32"
+HALF = ("bfloat16", "float16")
 LARGEST_CHAINED = 2**18  # What a chain of these writes stays in a cache.
 
 Builder = Callable[[Inputs, str, int], _timing.Call]
@@ -100,7 +105,8 @@ def run(
         for which in passes:
             chained = case.elements <= LARGEST_CHAINED and which != "both"
             lengths = (1, effort.chain) if chained else (1,)
-            samples = _timing.measure(_build(builders, make_inputs(case), which, lengths, said), effort)
+            fitting = {name: build for name, build in builders.items() if name != WIDE or case.dtype in HALF}
+            samples = _timing.measure(_build(fitting, make_inputs(case), which, lengths, said), effort)
             gc.collect()  # What the rivals kept for this pass hangs in cycles of graphs and functions.
             for per, timings in _per_call_and_op(samples).items():
                 new = [{**machine, **row} for row in compare(case, which, per, timings, machine["threads"])]
@@ -116,9 +122,9 @@ def compare(
     case: Case, which: str, per: str, timings: Mapping[str, _timing.Timing], threads: int
 ) -> list[dict[str, Any]]:
     """Return one row per rival: its time, what follows from it, and its ratio to others of the same measurement."""
-    size = case.bytes_moved(which)
     rows = []
     for name, timing in timings.items():
+        size = (replace(case, dtype="float32") if name == WIDE else case).bytes_moved(which)
         row: dict[str, Any] = {"op": OP, "pass": which, "rival": name, "shape": case.shape, "dtype": case.dtype}
         row |= {"per": per, "samples": timing.samples, "median_us": 1e6 * timing.median}
         row |= {"lower_quartile_us": 1e6 * timing.lower, "upper_quartile_us": 1e6 * timing.upper}
@@ -126,7 +132,8 @@ def compare(
         row["ns_per_element_core"] = threads * row["ns_per_element"]
         row |= {"bytes": size, "gb_per_second": 1e-9 * size / timing.median if name != "empty" else None}
         for other in ("native", "stream", "stream_fresh"):
-            row[f"over_{other}"] = timing.median / timings[other].median if other in timings else None
+            comparable = other in timings and (name != WIDE or other == "native")
+            row[f"over_{other}"] = timing.median / timings[other].median if comparable else None
         rows.append(row)
     return rows
 
@@ -138,6 +145,7 @@ def _builders(names: Sequence[str]) -> dict[str, Builder]:
     graph = _rivals_tensorflow.GraphRival
     known: dict[str, Builder] = {
         "native": graph(_rivals_tensorflow.native).build,
+        WIDE: _rivals_tensorflow.build_native_float32,
         "reference": graph(_rivals_tensorflow.reference).build,
         "stock": graph(_rivals_tensorflow.stock).build,
         "tfp": graph(_rivals_tensorflow.probability).build,

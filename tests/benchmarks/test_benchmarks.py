@@ -176,6 +176,18 @@ def test_bars_are_judged():
     assert _bars.table([native]) == ""
 
 
+@pytest.mark.skipif(not BUILT, reason="needs the compiled op")
+def test_half_precision_is_compared_to_float32_in_the_same_rounds():
+    case = _cases.Case(6, 4, "bfloat16")
+    rows = reparameterize_kl.run([case], ["forward"], ["native", "native_float32"], _timing.QUICK, None)
+    times = {(row["rival"], row["per"]): row["median_us"] for row in rows}
+    wide = [row for row in rows if row["rival"] == "native_float32"]
+    assert {row["bytes"] for row in wide} == {4 * (3 * 24 + 6)}
+    for row in wide:
+        assert row["over_native"] == row["median_us"] / times["native", row["per"]]
+    assert _bars.bfloat16_gain("6x4")(rows) == min(row["over_native"] for row in wide)
+
+
 def test_train_step_trains_each_variant_on_its_backend(tmp_path, monkeypatch):
     path, fused, step = tmp_path / "train_step.csv", {}, train_step._step
     kernel, traced = tfvae.ops._kernels.reparameterize_kl, []
