@@ -46,8 +46,8 @@ def test_linear_gaussian_model_within_its_standard_error():
 
 
 def test_standard_error_is_the_spread_of_repeated_estimates():
-    # The spread of 500 estimates per row has a relative error of 1/sqrt(1000) = 3 %, so 20 % off in one of three rows is
-    # chance less than once in 10^8 and still catches a factor of sqrt(2).
+    # The spread of 500 estimates per row has a relative error of 1/sqrt(1000) = 3 %, so 20 % off in one of three rows
+    # is chance less than once in 10^8 and still catches a factor of sqrt(2).
     runs = estimate(100, repeats=500)
     spread = np.std(np.reshape(runs.estimate, [500, 3]), axis=0)
     reported = np.mean(np.reshape(runs.standard_error, [500, 3]), axis=0)

@@ -153,7 +153,7 @@ def test_support(family, good, bad):
 
 
 def test_greys_are_refused_with_a_way_out():
-    with pytest.raises(ValueError, match="Binarise the data first .* or choose another likelihood"):
+    with pytest.raises(ValueError, match=r"Binarise the data first .* or choose another likelihood"):
         Bernoulli(1).check_support([[0.5]])
 
 

@@ -164,5 +164,5 @@ def test_wrong_inputs_are_refused(inputs, message):
     ],
 )
 def test_constructor_validates_its_config_req_35(config):
-    with pytest.raises((TypeError, ValueError), match="seed|weight of the KL|return_kl"):
+    with pytest.raises((TypeError, ValueError), match=r"seed|weight of the KL|return_kl"):
         GaussianLatent.from_config(config)

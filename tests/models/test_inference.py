@@ -46,7 +46,7 @@ def test_log_likelihood_takes_seeds_alike(make_vae, x):
 
 @pytest.mark.parametrize("seed", ["x", 1.5, 2**63, [1, 2, 3], [0.5, 1.0]])
 def test_bad_seeds_are_refused(make_vae, x, seed):
-    with pytest.raises((TypeError, ValueError), match="seed|64 bits"):
+    with pytest.raises((TypeError, ValueError), match=r"seed|64 bits"):
         make_vae().elbo(x, seed=seed)
 
 

@@ -144,7 +144,7 @@ def test_saving_in_safe_mode_refuses_code_in_the_networks(x, tmp_path):
     vae = tfvae.VAE(*networks, posterior=DiagonalNormal(2), likelihood=Normal(6))
     vae(x)
     vae.save(tmp_path / "vae.keras")
-    with pytest.raises((ValueError, TypeError), match="safe_mode|Lambda"):
+    with pytest.raises((ValueError, TypeError), match=r"safe_mode|Lambda"):
         keras.saving.load_model(tmp_path / "vae.keras")
 
 

@@ -387,6 +387,17 @@ class VAE(keras.Model):
     def _seed(self, seed: Any) -> tf.Tensor:
         return self.noise.next_seed() if seed is None else as_seed_pair(seed)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Build from one replica's part of the first batch; Keras averages the parts, which fails if they differ."""
+        strategy = self.distribute_strategy
+        if iterator is None or strategy.num_replicas_in_sync == 1:
+            super()._maybe_symbolic_build(iterator, data_batch)
+            return
+        for _, _, batches in iterator:
+            parts = keras.tree.map_structure(lambda part: strategy.experimental_local_results(part)[0], next(batches))
+            super()._maybe_symbolic_build(data_batch=parts)
+            break
+
     def _build_on(self, x: tf.Tensor) -> None:
         if not self.built:
             self(x, training=False)
