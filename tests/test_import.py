@@ -95,7 +95,8 @@ if tfvae.build_info()["built"] is not None:
         from tfvae import _native
 
         names = [name for name in dir(_native.load()) if name.startswith("tfvae_") and "eager_fallback" not in name]
-        assert set(names) == {"tfvae_reparameterize_kl", "tfvae_reparameterize_kl_grad"}
+        stems = ("tfvae_reparameterize_kl", "tfvae_reparameterize_log_ratio")
+        assert set(names) == {stem + suffix for stem in stems for suffix in ("", "_grad")}
         camel_case = ["".join(word.capitalize() for word in name.split("_")) for name in names]
         assert all(op_def_registry.get(name) is not None for name in camel_case)
         # Nothing else was registered with the library: every public wrapper in it is one of these.

@@ -27,6 +27,19 @@ TFVAE_INLINE Spread<F> spread(F log_var) {
   return {e.value, variance_minus_one, select(e.near, near_excess, variance_minus_one - log_var)};
 }
 
+// A diagonal Gaussian prior N(mean, exp(log_var)).
+template <class F>
+struct Prior {
+  F mean;
+  F log_var;
+};
+
+// exp(-log_var) of the prior.
+template <class F>
+TFVAE_INLINE F precision(const Prior<F>& prior) {
+  return exponential<F>(-prior.log_var).value;
+}
+
 template <class F>
 struct Sample {
   F z;
@@ -39,6 +52,15 @@ TFVAE_INLINE Sample<F> sample(F mean, F log_var, F eps) {
   return {mean + s.sigma * eps, (mean * mean + s.excess) * LaneOf<F>(0.5)};
 }
 
+// KL(q || prior) = ((mean - prior mean)^2 / prior variance + expm1(l) - l) / 2 with l = log_var - prior log_var.
+template <class F>
+TFVAE_INLINE Sample<F> sample(F mean, F log_var, F eps, const Prior<F>& prior) {
+  const F sigma = exponential<F>(log_var * LaneOf<F>(0.5)).value;
+  const F distance = mean - prior.mean;
+  const F excess = spread<F>(log_var - prior.log_var).excess;
+  return {mean + sigma * eps, (distance * distance * precision<F>(prior) + excess) * LaneOf<F>(0.5)};
+}
+
 template <class F>
 struct Gradients {
   F mean;
@@ -49,6 +71,73 @@ template <class F>
 TFVAE_INLINE Gradients<F> gradients(F mean, F log_var, F eps, F dz, F dkl) {
   const Spread<F> s = spread<F>(log_var);
   return {dz + dkl * mean, (dz * (s.sigma * eps) + dkl * s.variance_minus_one) * LaneOf<F>(0.5)};
+}
+
+template <class F>
+struct PriorGradients {
+  Gradients<F> q;
+  Gradients<F> prior;
+};
+
+template <class F>
+TFVAE_INLINE PriorGradients<F> gradients(F mean, F log_var, F eps, F dz, F dkl, const Prior<F>& prior) {
+  const F sigma = exponential<F>(log_var * LaneOf<F>(0.5)).value;
+  const F distance = mean - prior.mean;
+  const F pull = distance * precision<F>(prior);
+  const F ratio_minus_one = spread<F>(log_var - prior.log_var).variance_minus_one;
+  const F half_dkl = dkl * LaneOf<F>(0.5);
+  return {{dz + dkl * pull, dz * (sigma * eps) * LaneOf<F>(0.5) + half_dkl * ratio_minus_one},
+          {-dkl * pull, -half_dkl * (ratio_minus_one + distance * pull)}};
+}
+
+// What all samples of one element share in the log ratio.
+template <class F>
+struct RatioTerms {
+  F mean;
+  F sigma;
+  F prior_mean;
+  F prior_precision;
+};
+
+// log q(z) - log p(z) = (z - prior mean)^2 / (2 prior variance) - eps^2 / 2 + (prior log_var - log_var) / 2, of which
+// the last term is the same for all samples and left to the caller.
+template <class F>
+TFVAE_INLINE Sample<F> ratio_sample(const RatioTerms<F>& t, F eps) {
+  const F z = t.mean + t.sigma * eps;
+  const F distance = z - t.prior_mean;
+  return {z, (distance * distance * t.prior_precision - eps * eps) * LaneOf<F>(0.5)};
+}
+
+// One sample's part of the gradients, by the upstream dz and dr of z and the log ratio. stop_density_gradient
+// keeps the parameters inside log q fixed: that adds the gradient of log q by z and leaves out -1/2 by log_var.
+template <class F>
+struct RatioGradients {
+  F mean;
+  F log_var;
+  F prior_mean;
+  F prior_log_var;
+};
+
+template <class F>
+TFVAE_INLINE RatioGradients<F> ratio_gradients(const RatioTerms<F>& t, F eps, F dz, F dr, bool stop_density_gradient) {
+  const F sigma_eps = t.sigma * eps;
+  const F distance = t.mean + sigma_eps - t.prior_mean;
+  const F pull = distance * t.prior_precision;
+  const F half = broadcast<F>(LaneOf<F>(0.5));
+  const F half_dr = dr * half;
+  // log q(z) with fixed parameters has the gradient -eps / sigma by z, and times sigma eps that is -eps^2.
+  const F path = dz + dr * pull;
+  RatioGradients<F> g;
+  if (stop_density_gradient) {
+    g.mean = path - dr * eps / t.sigma;
+    g.log_var = path * sigma_eps * half - half_dr * eps * eps;
+  } else {
+    g.mean = path;
+    g.log_var = path * sigma_eps * half - half_dr;
+  }
+  g.prior_mean = -dr * pull;
+  g.prior_log_var = half_dr - half_dr * distance * pull;
+  return g;
 }
 
 }  // namespace TFVAE_ISA

@@ -8,15 +8,26 @@
 
 namespace tfvae {
 
+// How a call is cut: `items` pieces of work, in any order and on any thread, that share `scratch_bytes` of memory.
+struct Work {
+  int64_t items;
+  int64_t scratch_bytes;
+  int64_t nanoseconds_per_item;  // Roughly, for deciding whether threads pay.
+};
+
+template <class Params>
+struct Kernel {
+  Work (*work)(const Params&);
+  void (*run)(const Params&, void* scratch, int64_t item_begin, int64_t item_end);
+  void (*finish)(const Params&, const void* scratch);  // Once, after all items.
+};
+
 struct KernelTable {
   const char* isa;
-  // How many units of work, and how many of them make up one row (1: a unit holds whole rows).
-  int64_t (*units)(int64_t rows, int64_t columns);
-  int64_t (*units_per_row)(int64_t rows, int64_t columns);
-  // partials: one float (double for kFloat64) per unit where a row has several, else unused.
-  void (*forward)(const ForwardParams&, void* partials, int64_t unit_begin, int64_t unit_end);
-  void (*sum_partials)(const ForwardParams&, const void* partials);
-  void (*backward)(const BackwardParams&, int64_t unit_begin, int64_t unit_end);
+  Kernel<ForwardParams> forward;
+  Kernel<BackwardParams> backward;
+  Kernel<LogRatioParams> log_ratio;
+  Kernel<LogRatioGradParams> log_ratio_grad;
   // For tests and benchmarks: the noise alone, and the elementary functions on float32 arrays.
   void (*normals)(DType dtype, const int64_t seed[2], int64_t begin, int64_t count, void* out);
   void (*words)(const int64_t seed[2], int64_t count, uint32_t* out);

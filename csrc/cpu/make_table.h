@@ -2,72 +2,10 @@
 #ifndef TFVAE_CPU_MAKE_TABLE_H_
 #define TFVAE_CPU_MAKE_TABLE_H_
 
-#include "csrc/cpu/ieee_mode.h"
-#include "csrc/cpu/kernel_table.h"
-#include "csrc/cpu/loops.h"
+#include "csrc/cpu/kernels.h"
 
 namespace tfvae {
 namespace TFVAE_ISA {
-
-template <class T>
-struct TypeTag {
-  using Type = T;
-};
-
-template <class Body>
-inline void with_type(DType dtype, Body body) {
-  switch (dtype) {
-    case DType::kFloat16:
-      return body(TypeTag<Half>());
-    case DType::kBFloat16:
-      return body(TypeTag<BFloat16>());
-    case DType::kFloat32:
-      return body(TypeTag<float>());
-    case DType::kFloat64:
-      return body(TypeTag<double>());
-  }
-}
-
-inline int64_t count_units(int64_t rows, int64_t columns) { return partition(rows, columns).units; }
-
-inline int64_t count_units_per_row(int64_t rows, int64_t columns) { return partition(rows, columns).units_per_row; }
-
-inline void forward(const ForwardParams& p, void* partials, int64_t unit_begin, int64_t unit_end) {
-  const IeeeMode ieee;
-  const PhiloxStream stream = stream_of_seed(p.seed[0], p.seed[1]);
-  const Partition cut = partition(p.rows, p.columns);
-  with_type(p.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::Type;
-    for (int64_t unit = unit_begin; unit < unit_end; ++unit) {
-      ForwardUnit<T>::run(p, stream, cut, unit, static_cast<Arithmetic<T>*>(partials));
-    }
-  });
-}
-
-inline void sum_partials(const ForwardParams& p, const void* partials) {
-  const IeeeMode ieee;
-  const Partition cut = partition(p.rows, p.columns);
-  with_type(p.dtype, [&](auto tag) {
-    using A = Arithmetic<typename decltype(tag)::Type>;
-    const A* part = static_cast<const A*>(partials);
-    A* kl = static_cast<A*>(p.kl);
-    for (int64_t row = 0; row < p.rows; ++row) {
-      double total = 0;
-      for (int64_t i = 0; i < cut.units_per_row; ++i) total += part[row * cut.units_per_row + i];
-      kl[row] = static_cast<A>(total);
-    }
-  });
-}
-
-inline void backward(const BackwardParams& p, int64_t unit_begin, int64_t unit_end) {
-  const IeeeMode ieee;
-  const PhiloxStream stream = stream_of_seed(p.seed[0], p.seed[1]);
-  const Partition cut = partition(p.rows, p.columns);
-  with_type(p.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::Type;
-    for (int64_t unit = unit_begin; unit < unit_end; ++unit) BackwardUnit<T>::run(p, stream, cut, unit);
-  });
-}
 
 template <class A>
 inline void copy_normals(const PhiloxStream& stream, int64_t begin, int64_t count, A* out) {
@@ -137,7 +75,14 @@ inline void elementary(const char* function, int64_t count, const float* in, flo
 }
 
 constexpr KernelTable make_table(const char* isa) {
-  return {isa, count_units, count_units_per_row, forward, sum_partials, backward, normals, words, elementary};
+  return {isa,
+          {Forward::work, Forward::run, Forward::finish},
+          {Backward::work, Backward::run, Backward::finish},
+          {LogRatio::work, LogRatio::run, LogRatio::finish},
+          {LogRatioGrad::work, LogRatioGrad::run, LogRatioGrad::finish},
+          normals,
+          words,
+          elementary};
 }
 
 }  // namespace TFVAE_ISA

@@ -12,39 +12,48 @@ constexpr int64_t kUnitSize = 2048;  // Elements; a unit's noise and row terms s
 
 struct Partition {
   int64_t rows, columns;
+  int64_t unit_size;
   int64_t rows_per_unit;  // Several short rows ...
   int64_t units_per_row;  // ... or a part of a long one.
   int64_t units;
+  // Rows are also cut into blocks of rows_per_unit, and these into groups, for sums over rows.
+  int64_t blocks() const { return units / units_per_row; }
+  int64_t groups() const { return blocks() < kMostGroups ? blocks() : kMostGroups; }
+  static constexpr int64_t kMostGroups = 32;
 };
 
-inline Partition partition(int64_t rows, int64_t columns) {
-  Partition p{rows, columns, 1, 1, 0};
+inline Partition partition(int64_t rows, int64_t columns, int64_t unit_size) {
+  Partition p{rows, columns, unit_size, 1, 1, 0};
   if (rows == 0 || columns == 0) return p;
-  if (columns <= kUnitSize) {
-    p.rows_per_unit = kUnitSize / columns;
+  if (columns <= unit_size) {
+    p.rows_per_unit = unit_size / columns;
     p.units = rows / p.rows_per_unit + (rows % p.rows_per_unit != 0);
   } else {
-    p.units_per_row = columns / kUnitSize + (columns % kUnitSize != 0);
+    p.units_per_row = columns / unit_size + (columns % unit_size != 0);
     p.units = rows * p.units_per_row;
   }
   return p;
 }
 
-// The elements [begin, end) of one unit, and the first row they belong to.
+// The elements [begin, end) of one unit: whole rows, or columns [column, column + size) of one row.
 struct Range {
-  int64_t begin, end, row;
+  int64_t begin, end;
+  int64_t row, rows;
+  int64_t column;
+  int64_t size() const { return end - begin; }
+  int64_t width() const { return size() / rows; }  // Columns of it.
 };
 
 inline Range range_of_unit(const Partition& p, int64_t unit) {
   if (p.units_per_row == 1) {
     const int64_t row = unit * p.rows_per_unit;
-    const int64_t last = row + p.rows_per_unit;
-    return {row * p.columns, (last < p.rows ? last : p.rows) * p.columns, row};
+    const int64_t rows = p.rows - row < p.rows_per_unit ? p.rows - row : p.rows_per_unit;
+    return {row * p.columns, (row + rows) * p.columns, row, rows, 0};
   }
   const int64_t row = unit / p.units_per_row;
-  const int64_t begin = (unit % p.units_per_row) * kUnitSize;
-  const int64_t end = begin + kUnitSize;
-  return {row * p.columns + begin, row * p.columns + (end < p.columns ? end : p.columns), row};
+  const int64_t column = (unit % p.units_per_row) * p.unit_size;
+  const int64_t width = p.columns - column < p.unit_size ? p.columns - column : p.unit_size;
+  return {row * p.columns + column, row * p.columns + column + width, row, 1, column};
 }
 
 }  // namespace TFVAE_ISA

@@ -1,4 +1,4 @@
-// Runs a kernel over all units of its work, on whatever threads the caller has.
+// Runs a kernel over all items of its work, on whatever threads the caller has.
 #ifndef TFVAE_CPU_RUN_H_
 #define TFVAE_CPU_RUN_H_
 
@@ -13,11 +13,16 @@ namespace tfvae {
 using ParallelFor =
     std::function<void(int64_t count, int64_t nanoseconds, const std::function<void(int64_t, int64_t)>& body)>;
 
-// Bytes of scratch run_forward needs: 0 unless rows are so long that several threads may share one.
-int64_t forward_scratch_bytes(const KernelTable& kernels, const ForwardParams& params);
-
-void run_forward(const KernelTable& kernels, const ForwardParams& params, void* scratch, const ParallelFor& parallel);
-void run_backward(const KernelTable& kernels, const BackwardParams& params, const ParallelFor& parallel);
+// scratch: kernel.work(params).scratch_bytes, aligned to 8 bytes.
+template <class Params>
+void run_kernel(const Kernel<Params>& kernel, const Params& params, void* scratch, const ParallelFor& parallel) {
+  const Work work = kernel.work(params);
+  if (work.items > 0) {
+    parallel(work.items, work.nanoseconds_per_item,
+             [&](int64_t begin, int64_t end) { kernel.run(params, scratch, begin, end); });
+  }
+  kernel.finish(params, scratch);
+}
 
 }  // namespace tfvae
 

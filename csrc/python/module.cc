@@ -49,7 +49,7 @@ DType dtype_of(const py::array& array, const char* name) {
   throw py::type_error(std::string(name) + " must be float16, bfloat16, float32 or float64, not " + dtype + ".");
 }
 
-py::dtype kl_dtype(DType dtype) { return py::dtype(dtype == DType::kFloat64 ? "float64" : "float32"); }
+py::dtype sum_dtype(DType dtype) { return py::dtype(dtype == DType::kFloat64 ? "float64" : "float32"); }
 
 std::vector<py::ssize_t> shape_of(const py::array& array) { return {array.shape(), array.shape() + array.ndim()}; }
 
@@ -66,69 +66,151 @@ void expect(const char* name, const py::array& array, const std::vector<py::ssiz
   }
 }
 
-py::array contiguous(const py::array& array) { return py::array::ensure(array, py::array::c_style); }
-
-template <class Params>
-std::vector<py::ssize_t> fill_common(const py::array& mean, const py::array& log_var, const Seed& seed,
-                                     bool per_dimension, int threads, Params* params) {
-  params->dtype = dtype_of(mean, "mean");
-  if (mean.ndim() < 1) throw py::value_error("mean must have rank 1 or more, not shape ().");
-  if (threads < 1) throw py::value_error("threads must be 1 or more, not " + std::to_string(threads) + ".");
-  std::vector<py::ssize_t> shape = shape_of(mean);
-  expect("log_var", log_var, shape, mean.dtype());
-  params->per_dimension = per_dimension;
-  params->columns = shape.back();
-  params->rows = 1;
-  for (size_t axis = 0; axis + 1 < shape.size(); ++axis) params->rows *= shape[axis];
-  params->seed[0] = seed[0];
-  params->seed[1] = seed[1];
-  params->mean = mean.data();
-  params->log_var = log_var.data();
-  if (!per_dimension) shape.pop_back();
-  return shape;
+py::array contiguous(const py::array& array) {
+  py::array result = py::array::ensure(array, py::array::c_style);
+  if (!result) throw py::type_error("prior_mean and prior_log_var must be given together, as arrays.");
+  return result;
 }
 
-py::tuple reparameterize_kl(py::array mean, py::array log_var, const Seed& seed, bool per_dimension, int threads,
-                            const std::string& isa) {
-  const KernelTable& kernels = kernels_named(isa);
-  mean = contiguous(mean);
-  log_var = contiguous(log_var);
+using Shape = std::vector<py::ssize_t>;
+
+// The arguments that every kernel takes, kept alive for the call.
+struct Arguments {
+  py::array mean, log_var, prior_mean, prior_log_var;
+  Shape shape, row_shape;
+  const KernelTable* kernels;
+
+  Arguments(const py::array& mean_in, const py::array& log_var_in, const py::object& prior_mean_in,
+            const py::object& prior_log_var_in, const Seed& seed, int threads, const std::string& isa,
+            CommonParams* params)
+      : mean(contiguous(mean_in)), log_var(contiguous(log_var_in)), kernels(&kernels_named(isa)) {
+    params->dtype = dtype_of(mean, "mean");
+    if (mean.ndim() < 1) throw py::value_error("mean must have rank 1 or more, not shape ().");
+    if (threads < 1) throw py::value_error("threads must be 1 or more, not " + std::to_string(threads) + ".");
+    shape = row_shape = shape_of(mean);
+    row_shape.pop_back();
+    expect("log_var", log_var, shape, mean.dtype());
+    params->columns = shape.back();
+    params->rows = 1;
+    for (py::ssize_t size : row_shape) params->rows *= size;
+    params->seed[0] = seed[0];
+    params->seed[1] = seed[1];
+    params->mean = mean.data();
+    params->log_var = log_var.data();
+    params->prior = PriorShape::kNone;
+    if (!prior_mean_in.is_none() || !prior_log_var_in.is_none()) take_prior(prior_mean_in, prior_log_var_in, params);
+  }
+
+  Shape prior_shape(const CommonParams& params) const {
+    return params.prior == PriorShape::kFull ? shape : Shape{shape.back()};
+  }
+
+ private:
+  void take_prior(const py::object& mean_in, const py::object& log_var_in, CommonParams* params) {
+    prior_mean = contiguous(py::array::ensure(mean_in));
+    prior_log_var = contiguous(py::array::ensure(log_var_in));
+    params->prior = shape_of(prior_mean) == shape ? PriorShape::kFull : PriorShape::kShared;
+    expect("prior_mean", prior_mean, prior_shape(*params), mean.dtype());
+    expect("prior_log_var", prior_log_var, prior_shape(*params), mean.dtype());
+    params->prior_mean = prior_mean.data();
+    params->prior_log_var = prior_log_var.data();
+  }
+};
+
+template <class Params>
+void run(const Kernel<Params>& kernel, const Params& params, int threads) {
+  std::vector<double> scratch((kernel.work(params).scratch_bytes + 7) / 8);
+  const py::gil_scoped_release release;
+  run_kernel(kernel, params, scratch.data(), on_threads(threads));
+}
+
+Shape with_samples(int64_t num_samples, const Shape& shape) {
+  Shape all = {static_cast<py::ssize_t>(num_samples)};
+  all.insert(all.end(), shape.begin(), shape.end());
+  return all;
+}
+
+int64_t check_samples(int64_t num_samples) {
+  if (num_samples >= 1) return num_samples;
+  throw py::value_error("num_samples must be 1 or more, not " + std::to_string(num_samples) + ".");
+}
+
+// Allocates the gradients, runs the kernel, and returns (dmean, dlog_var) or, with a prior, its two as well.
+template <class Params>
+py::tuple run_gradient(const Kernel<Params>& kernel, const Arguments& arguments, Params* params, int threads) {
+  py::array dmean(arguments.mean.dtype(), arguments.shape), dlog_var(arguments.mean.dtype(), arguments.shape);
+  params->dmean = dmean.mutable_data();
+  params->dlog_var = dlog_var.mutable_data();
+  if (params->prior == PriorShape::kNone) {
+    run(kernel, *params, threads);
+    return py::make_tuple(dmean, dlog_var);
+  }
+  const Shape prior = arguments.prior_shape(*params);
+  py::array dprior_mean(arguments.mean.dtype(), prior), dprior_log_var(arguments.mean.dtype(), prior);
+  params->dprior_mean = dprior_mean.mutable_data();
+  params->dprior_log_var = dprior_log_var.mutable_data();
+  run(kernel, *params, threads);
+  return py::make_tuple(dmean, dlog_var, dprior_mean, dprior_log_var);
+}
+
+py::tuple reparameterize_kl(const py::array& mean, const py::array& log_var, const Seed& seed,
+                            const py::object& prior_mean, const py::object& prior_log_var, bool per_dimension,
+                            int threads, const std::string& isa) {
   ForwardParams params{};
-  const auto kl_shape = fill_common(mean, log_var, seed, per_dimension, threads, &params);
-  py::array z(mean.dtype(), shape_of(mean));
-  py::array kl(kl_dtype(params.dtype), kl_shape);
+  const Arguments arguments(mean, log_var, prior_mean, prior_log_var, seed, threads, isa, &params);
+  params.per_dimension = per_dimension;
+  py::array z(mean.dtype(), arguments.shape);
+  py::array kl(sum_dtype(params.dtype), per_dimension ? arguments.shape : arguments.row_shape);
   params.z = z.mutable_data();
   params.kl = kl.mutable_data();
-  std::vector<char> scratch(forward_scratch_bytes(kernels, params));
-  {
-    const py::gil_scoped_release release;
-    run_forward(kernels, params, scratch.data(), on_threads(threads));
-  }
+  run(arguments.kernels->forward, params, threads);
   return py::make_tuple(z, kl);
 }
 
-py::tuple reparameterize_kl_grad(py::array mean, py::array log_var, const Seed& seed, py::array dz, py::array dkl,
+py::tuple reparameterize_kl_grad(const py::array& mean, const py::array& log_var, const Seed& seed, py::array dz,
+                                 py::array dkl, const py::object& prior_mean, const py::object& prior_log_var,
                                  bool per_dimension, int threads, const std::string& isa) {
-  const KernelTable& kernels = kernels_named(isa);
-  mean = contiguous(mean);
-  log_var = contiguous(log_var);
+  BackwardParams params{};
+  const Arguments arguments(mean, log_var, prior_mean, prior_log_var, seed, threads, isa, &params);
+  params.per_dimension = per_dimension;
   dz = contiguous(dz);
   dkl = contiguous(dkl);
-  BackwardParams params{};
-  const auto kl_shape = fill_common(mean, log_var, seed, per_dimension, threads, &params);
-  expect("dz", dz, shape_of(mean), mean.dtype());
-  expect("dkl", dkl, kl_shape, kl_dtype(params.dtype));
-  py::array dmean(mean.dtype(), shape_of(mean));
-  py::array dlog_var(mean.dtype(), shape_of(mean));
+  expect("dz", dz, arguments.shape, mean.dtype());
+  expect("dkl", dkl, per_dimension ? arguments.shape : arguments.row_shape, sum_dtype(params.dtype));
   params.dz = dz.data();
   params.dkl = dkl.data();
-  params.dmean = dmean.mutable_data();
-  params.dlog_var = dlog_var.mutable_data();
-  {
-    const py::gil_scoped_release release;
-    run_backward(kernels, params, on_threads(threads));
-  }
-  return py::make_tuple(dmean, dlog_var);
+  return run_gradient(arguments.kernels->backward, arguments, &params, threads);
+}
+
+py::tuple reparameterize_log_ratio(const py::array& mean, const py::array& log_var, const Seed& seed,
+                                   int64_t num_samples, const py::object& prior_mean, const py::object& prior_log_var,
+                                   int threads, const std::string& isa) {
+  LogRatioParams params{};
+  const Arguments arguments(mean, log_var, prior_mean, prior_log_var, seed, threads, isa, &params);
+  params.num_samples = check_samples(num_samples);
+  py::array z(mean.dtype(), with_samples(num_samples, arguments.shape));
+  py::array log_ratio(sum_dtype(params.dtype), with_samples(num_samples, arguments.row_shape));
+  params.z = z.mutable_data();
+  params.log_ratio = log_ratio.mutable_data();
+  run(arguments.kernels->log_ratio, params, threads);
+  return py::make_tuple(z, log_ratio);
+}
+
+py::tuple reparameterize_log_ratio_grad(const py::array& mean, const py::array& log_var, const Seed& seed,
+                                        int64_t num_samples, py::array dz, py::array dlog_ratio,
+                                        const py::object& prior_mean, const py::object& prior_log_var,
+                                        bool stop_density_gradient, int threads, const std::string& isa) {
+  LogRatioGradParams params{};
+  const Arguments arguments(mean, log_var, prior_mean, prior_log_var, seed, threads, isa, &params);
+  params.num_samples = check_samples(num_samples);
+  params.stop_density_gradient = stop_density_gradient;
+  dz = contiguous(dz);
+  dlog_ratio = contiguous(dlog_ratio);
+  expect("dz", dz, with_samples(num_samples, arguments.shape), mean.dtype());
+  expect("dlog_ratio", dlog_ratio, with_samples(num_samples, arguments.row_shape), sum_dtype(params.dtype));
+  params.dz = dz.data();
+  params.dlog_ratio = dlog_ratio.data();
+  return run_gradient(arguments.kernels->log_ratio_grad, arguments, &params, threads);
 }
 
 py::array standard_normal(py::ssize_t count, const Seed& seed, const std::string& dtype, int64_t begin,
@@ -201,15 +283,23 @@ std::vector<std::string> isas() {
 
 PYBIND11_MODULE(tfvae_kernels, module) {
   module.doc() = "tfvae's CPU kernels on NumPy arrays, without TensorFlow.";
-  const auto seed = py::arg("seed");
+  const auto mean = py::arg("mean"), log_var = py::arg("log_var"), seed = py::arg("seed"), dz = py::arg("dz");
+  const auto num_samples = py::arg("num_samples");
+  const auto prior_mean = py::arg("prior_mean") = py::none(), prior_log_var = py::arg("prior_log_var") = py::none();
   const auto per_dimension = py::arg("per_dimension") = false;
   const auto threads = py::arg("threads") = 1;
   const auto isa = py::arg("isa") = "";
-  module.def("reparameterize_kl", reparameterize_kl, py::arg("mean"), py::arg("log_var"), py::kw_only(), seed,
-             per_dimension, threads, isa,
-             "z = mean + exp(log_var / 2) eps and its KL to N(0, 1), as tfvae.ops.reparameterize_kl.");
-  module.def("reparameterize_kl_grad", reparameterize_kl_grad, py::arg("mean"), py::arg("log_var"), py::kw_only(), seed,
-             py::arg("dz"), py::arg("dkl"), per_dimension, threads, isa, "The gradients by mean and log_var.");
+  module.def("reparameterize_kl", reparameterize_kl, mean, log_var, py::kw_only(), seed, prior_mean, prior_log_var,
+             per_dimension, threads, isa, "(z, kl), as tfvae.ops.reparameterize_kl.");
+  module.def("reparameterize_kl_grad", reparameterize_kl_grad, mean, log_var, py::kw_only(), seed, dz, py::arg("dkl"),
+             prior_mean, prior_log_var, per_dimension, threads, isa,
+             "(dmean, dlog_var), and with a prior (dprior_mean, dprior_log_var) behind.");
+  module.def("reparameterize_log_ratio", reparameterize_log_ratio, mean, log_var, py::kw_only(), seed, num_samples,
+             prior_mean, prior_log_var, threads, isa, "(z, log_ratio), as tfvae.ops.reparameterize_log_ratio.");
+  module.def("reparameterize_log_ratio_grad", reparameterize_log_ratio_grad, mean, log_var, py::kw_only(), seed,
+             num_samples, dz, py::arg("dlog_ratio"), prior_mean, prior_log_var,
+             py::arg("stop_density_gradient") = false, threads, isa,
+             "(dmean, dlog_var), and with a prior (dprior_mean, dprior_log_var) behind.");
   module.def("standard_normal", standard_normal, py::arg("count"), py::kw_only(), seed, py::arg("dtype") = "float32",
              py::arg("begin") = 0, isa, "The noise alone.");
   module.def("philox_words", philox_words, py::arg("count"), py::kw_only(), seed, isa, "The random words alone.");

@@ -29,12 +29,20 @@ struct Problem {
         dkl(spread_values(rows, 1.0f)),
         eps(libm_normals(seed, rows * columns)) {}
 
-  ForwardParams forward(float* z, float* kl) const {
-    return {DType::kFloat32, false, rows, columns, {seed[0], seed[1]}, mean.data(), log_var.data(), z, kl};
-  }
+  ForwardParams forward(float* z, float* kl) const { return {common(), z, kl}; }
   BackwardParams backward(float* dmean, float* dlog_var) const {
-    return {DType::kFloat32, false,      rows,  columns, {seed[0], seed[1]}, mean.data(), log_var.data(),
-            dz.data(),       dkl.data(), dmean, dlog_var};
+    return {common(), dz.data(), dkl.data(), dmean, dlog_var, nullptr, nullptr};
+  }
+  CommonParams common() const {
+    CommonParams p{};
+    p.dtype = DType::kFloat32;
+    p.rows = rows;
+    p.columns = columns;
+    p.seed[0] = seed[0];
+    p.seed[1] = seed[1];
+    p.mean = mean.data();
+    p.log_var = log_var.data();
+    return p;
   }
 
   int64_t seed[2] = {5, -6};
@@ -48,17 +56,21 @@ struct Result {
   bool operator==(const Result& other) const { return first == other.first && second == other.second; }
 };
 
+template <class Params>
+void run_on(const Kernel<Params>& kernel, const Params& params, int threads) {
+  std::vector<double> scratch((kernel.work(params).scratch_bytes + 7) / 8);
+  run_kernel(kernel, params, scratch.data(), on_threads(threads));
+}
+
 Result run_forward_of(const KernelTable& kernels, const Problem& p, int threads) {
   Result r{std::vector<float>(p.rows * p.columns), std::vector<float>(p.rows, -1)};
-  const ForwardParams params = p.forward(r.first.data(), r.second.data());
-  std::vector<char> scratch(forward_scratch_bytes(kernels, params));
-  run_forward(kernels, params, scratch.data(), on_threads(threads));
+  run_on(kernels.forward, p.forward(r.first.data(), r.second.data()), threads);
   return r;
 }
 
 Result run_backward_of(const KernelTable& kernels, const Problem& p, int threads) {
   Result r{std::vector<float>(p.rows * p.columns), std::vector<float>(p.rows * p.columns)};
-  run_backward(kernels, p.backward(r.first.data(), r.second.data()), on_threads(threads));
+  run_on(kernels.backward, p.backward(r.first.data(), r.second.data()), threads);
   return r;
 }
 
@@ -132,8 +144,15 @@ TEST_P(Kernels, HalfPrecisionPatternsSurviveTheRoundTrip) {
     std::vector<uint16_t> mean(count), log_var(count, dtype == DType::kFloat16 ? 0xfc00 : 0xff80), z(count);
     std::vector<float> kl(count);
     for (int64_t i = 0; i < count; ++i) mean[i] = static_cast<uint16_t>(i);
-    const ForwardParams params{dtype, false, count, 1, {1, 2}, mean.data(), log_var.data(), z.data(), kl.data()};
-    run_forward(*GetParam(), params, nullptr, on_threads(1));
+    ForwardParams params{};
+    params.dtype = dtype;
+    params.rows = count;
+    params.columns = 1;
+    params.mean = mean.data();
+    params.log_var = log_var.data();
+    params.z = z.data();
+    params.kl = kl.data();
+    run_on(GetParam()->forward, params, 1);
     const uint16_t infinity = dtype == DType::kFloat16 ? 0x7c00 : 0x7f80;
     for (int64_t i = 0; i < count; ++i) {
       const bool is_nan = (mean[i] & 0x7fff) > infinity;

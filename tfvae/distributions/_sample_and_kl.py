@@ -27,8 +27,8 @@ class SampleAndKL(NamedTuple):
 def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
     """Draw ``z ~ q``, differentiable in the parameters of ``q``, and return it with ``KL(q || p)`` in nats.
 
-    Both diagonal Gaussians over one vector (``MultivariateNormalDiag``, ``Independent(Normal)``): the fused op, with
-    ``q`` standardised by ``p``. Else TFP's registered KL. Else ``log q(z) - log p(z)``.
+    Both diagonal Gaussians over one vector (``MultivariateNormalDiag``, ``Independent(Normal)``): the fused op.
+    Else TFP's registered KL. Else ``log q(z) - log p(z)``.
 
     Args:
         q: a TFP distribution, batch ``[...]``, event ``[D]`` or other.
@@ -60,16 +60,27 @@ def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
     if not q.event_shape.is_compatible_with(p.event_shape):
         raise ValueError(f"q and p must be over the same events, not of shapes {q.event_shape} and {p.event_shape}.")
     seed = _checks.as_seed(seed)
-    q_params, p_params = _gaussian_params(q), _gaussian_params(p)
-    if q_params is not None and p_params is not None and _broadcasts_into(p.batch_shape, q.batch_shape):
-        if isinstance(p, StandardNormalDiag):
-            return SampleAndKL(*ops.reparameterize_kl(*q_params, seed=seed), "fused")
-        return SampleAndKL(*_standardised(q_params, p_params, seed), "fused")
+    if (fused := fused_arguments(q, p)) is not None:
+        return SampleAndKL(*ops.reparameterize_kl(**fused, seed=seed), "fused")
     z = q.sample(seed=tf.cast(seed, tf.int32))
     try:
         return SampleAndKL(z, q.kl_divergence(p), "analytic")
     except NotImplementedError:
         return SampleAndKL(z, q.log_prob(z) - p.log_prob(z), "monte_carlo")
+
+
+def fused_arguments(q: Any, p: Any) -> dict[str, tf.Tensor] | None:
+    """Return the arguments by which the fused ops take a pair of diagonal Gaussians, or None for any other pair."""
+    q_params, p_params = _gaussian_params(q), _gaussian_params(p)
+    if q_params is None or p_params is None or not _broadcasts_into(p.batch_shape, q.batch_shape):
+        return None
+    arguments = {"mean": q_params[0], "log_var": q_params[1]}
+    if isinstance(p, StandardNormalDiag):
+        return arguments
+    if p.batch_shape.rank != 0:
+        shape = tf.shape(q_params[0])
+        p_params = tf.broadcast_to(p_params[0], shape), tf.broadcast_to(p_params[1], shape)
+    return {**arguments, "prior_mean": p_params[0], "prior_log_var": p_params[1]}
 
 
 def _gaussian_params(distribution: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
@@ -92,15 +103,3 @@ def _broadcasts_into(batch_shape: tf.TensorShape, target: tf.TensorShape) -> boo
         return tf.broadcast_static_shape(batch_shape, target) == target
     except ValueError:
         return False
-
-
-def _standardised(
-    q: tuple[tf.Tensor, tf.Tensor], p: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Run the op on ``q`` in the coordinates in which ``p`` is standard normal; the KL does not change with them."""
-    dtype = q[0].dtype
-    if dtype in (tf.float16, tf.bfloat16):
-        q, p = (tuple(tf.cast(parameter, tf.float32) for parameter in pair) for pair in (q, p))
-    scale = tf.exp(0.5 * p[1])
-    z, kl = ops.reparameterize_kl((q[0] - p[0]) / scale, q[1] - p[1], seed=seed)
-    return tf.cast(p[0] + scale * z, dtype), kl

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,23 +42,55 @@ def _integers(seed: Any) -> Any:
     raise TypeError(f"seed must be two integers that fit in 64 bits, not {seed!r}.")
 
 
-def as_parameters(mean: Any, log_var: Any, second: str = "log_var") -> tuple[tf.Tensor, tf.Tensor]:
+def as_parameters(mean: Any, log_var: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Return ``mean`` and ``log_var`` as floating tensors of one dtype, one shape and rank at least 1."""
     mean = tf.convert_to_tensor(mean)
     if mean.dtype not in DTYPES:
         raise TypeError(f"mean must be one of {_NAMES}, not {mean.dtype.name}.")
-    log_var = (
-        tf.convert_to_tensor(log_var) if hasattr(log_var, "dtype") else tf.convert_to_tensor(log_var, dtype=mean.dtype)
-    )
-    if log_var.dtype != mean.dtype:
-        raise TypeError(
-            f"{second} must have the dtype of mean, {mean.dtype.name}, not {log_var.dtype.name}. Cast one of them."
-        )
+    log_var = _like_mean("log_var", log_var, mean)
     if mean.shape.rank == 0:
         raise ValueError("mean must have rank 1 or more (its last axis is the latent one), not shape [].")
     if not mean.shape.is_compatible_with(log_var.shape):
-        raise ValueError(f"{second} must have the shape of mean, {_show(mean.shape)}, not {_show(log_var.shape)}.")
+        raise ValueError(f"log_var must have the shape of mean, {_show(mean.shape)}, not {_show(log_var.shape)}.")
     return mean, log_var
+
+
+def as_prior(prior_mean: Any, prior_log_var: Any, mean: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return the prior's parameters, of the shape of ``mean`` or of its last axis, or nothing if both are None."""
+    if prior_mean is None and prior_log_var is None:
+        return ()
+    if prior_mean is None or prior_log_var is None:
+        missing = "prior_mean" if prior_mean is None else "prior_log_var"
+        raise ValueError(f"prior_mean and prior_log_var must be given together, or neither; {missing} is None.")
+    prior_mean = _like_mean("prior_mean", prior_mean, mean)
+    prior_log_var = _like_mean("prior_log_var", prior_log_var, mean)
+    if not prior_mean.shape.is_compatible_with(prior_log_var.shape):
+        shapes = f"{_show(prior_mean.shape)}, not {_show(prior_log_var.shape)}"
+        raise ValueError(f"prior_log_var must have the shape of prior_mean, {shapes}.")
+    if not any(prior_mean.shape.is_compatible_with(shape) for shape in (mean.shape, mean.shape[-1:])):
+        shapes = f"{_show(mean.shape)}, or its last axis alone, not {_show(prior_mean.shape)}"
+        raise ValueError(f"prior_mean must have the shape of mean, {shapes}.")
+    return prior_mean, prior_log_var
+
+
+def _like_mean(name: str, value: Any, mean: tf.Tensor) -> tf.Tensor:
+    value = tf.convert_to_tensor(value) if hasattr(value, "dtype") else tf.convert_to_tensor(value, dtype=mean.dtype)
+    if value.dtype != mean.dtype:
+        raise TypeError(
+            f"{name} must have the dtype of mean, {mean.dtype.name}, not {value.dtype.name}. Cast one of them."
+        )
+    return value
+
+
+def as_num_samples(num_samples: Any) -> int:
+    """Return ``num_samples`` as a positive Python integer."""
+    try:
+        count = operator.index(num_samples)
+    except TypeError:
+        count = 0
+    if isinstance(num_samples, bool) or count < 1:
+        raise ValueError(f"num_samples must be a positive integer, not {num_samples!r}.")
+    return count
 
 
 def as_flag(name: str, value: Any) -> bool:
@@ -66,20 +100,30 @@ def as_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def at_run_time(mean: tf.Tensor, log_var: tf.Tensor, seed: tf.Tensor) -> list[tf.Operation]:
+def at_run_time(mean: tf.Tensor, log_var: tf.Tensor, prior: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Operation]:
     """Return assertions for what the static shapes leave open, for a backend whose ops would broadcast instead."""
     checks = []
     if not seed.shape.is_fully_defined():
         is_pair = tf.equal(tf.rank(seed), 1) & tf.equal(tf.size(seed), 2)
         checks.append(tf.debugging.Assert(is_pair, ["seed must have shape [2], not", tf.shape(seed)]))
-    if not (mean.shape.is_fully_defined() and log_var.shape.is_fully_defined()):
-        a, b = tf.shape(mean, out_type=tf.int64), tf.shape(log_var, out_type=tf.int64)
-        message = "log_var must have the shape of mean,"
-        checks.append(tf.debugging.Assert(_all_equal(a, b), [message, a, "not", b]))
     if mean.shape.rank is None:
         message = "mean must have rank 1 or more (its last axis is the latent one), not shape"
         checks.append(tf.debugging.Assert(tf.rank(mean) > 0, [message, tf.shape(mean, out_type=tf.int64)]))
+    if not (mean.shape.is_fully_defined() and log_var.shape.is_fully_defined()):
+        checks.append(_assert_shape("log_var must have the shape of mean,", log_var, mean))
+    if prior and not all(tensor.shape.is_fully_defined() for tensor in (mean, *prior)):
+        checks.append(_assert_shape("prior_log_var must have the shape of prior_mean,", prior[1], prior[0]))
+        message = "prior_mean must have the shape of mean or of its last axis,"
+        checks.append(_assert_shape(message, prior[0], mean, or_last_axis=True))
     return [check for check in checks if check is not None]
+
+
+def _assert_shape(message: str, tensor: tf.Tensor, expected: tf.Tensor, or_last_axis: bool = False) -> tf.Operation:
+    got, shape = tf.shape(tensor, out_type=tf.int64), tf.shape(expected, out_type=tf.int64)
+    fits = _all_equal(got, shape)
+    if or_last_axis:
+        fits |= _all_equal(got, shape[-1:])
+    return tf.debugging.Assert(fits, [message, shape, "not", got])
 
 
 def _all_equal(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -8,9 +8,13 @@ stock ``stateless_normal`` gives other normals under XLA, while the words agree 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+# ``(prior_mean, prior_log_var)``, each of the shape of mean or of its last axis; empty for the standard normal.
+Prior = Sequence[tf.Tensor]
 
 _SMALLEST_UNIFORM = 1e-7  # TensorFlow's guard against log(0), for both precisions.
 _SERIES_RADIUS = 0.5
@@ -57,11 +61,38 @@ def expm1_minus(x: tf.Tensor) -> tf.Tensor:
 
 
 def reparameterize_kl(
-    mean: tf.Tensor, log_var: tf.Tensor, seed: tf.Tensor, per_dimension: bool
+    mean: tf.Tensor, log_var: tf.Tensor, prior: Prior, seed: tf.Tensor, per_dimension: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return ``z = mean + exp(log_var / 2) eps`` and ``KL(N(mean, exp(log_var)) || N(0, 1))``."""
+    """Return ``z = mean + exp(log_var / 2) eps`` and ``KL(N(mean, exp(log_var)) || prior)``."""
     dtype = accumulation_dtype(mean.dtype)
-    m, lv = tf.cast(mean, dtype), tf.cast(log_var, dtype)
+    m, lv, *p = (tf.cast(tensor, dtype) for tensor in (mean, log_var, *prior))
     z = m + tf.exp(0.5 * lv) * standard_normal(tf.shape(mean, out_type=tf.int64), seed, dtype)
-    kl = 0.5 * (m * m + expm1_minus(lv))
+    if prior:
+        kl = 0.5 * (tf.square(m - p[0]) * tf.exp(-p[1]) + expm1_minus(lv - p[1]))
+    else:
+        kl = 0.5 * (m * m + expm1_minus(lv))
     return tf.cast(z, mean.dtype), kl if per_dimension else tf.reduce_sum(kl, axis=-1)
+
+
+def reparameterize_log_ratio(
+    mean: tf.Tensor,
+    log_var: tf.Tensor,
+    prior: Prior,
+    seed: tf.Tensor,
+    num_samples: int,
+    stop_density_gradient: bool,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return ``num_samples`` draws ``z`` and their ``log q(z) - log p(z)``."""
+    dtype = accumulation_dtype(mean.dtype)
+    m, lv, *p = (tf.cast(tensor, dtype) for tensor in (mean, log_var, *prior))
+    shape = tf.concat([[num_samples], tf.shape(mean, out_type=tf.int64)], axis=0)
+    eps = standard_normal(shape, seed, dtype)
+    sigma = tf.exp(0.5 * lv)
+    z = m + sigma * eps
+    if stop_density_gradient:
+        # Of the value eps, with the gradient that (z - mean) / sigma has by z alone.
+        eps += (z - tf.stop_gradient(z)) / tf.stop_gradient(sigma)
+        lv = tf.stop_gradient(lv)
+    distance = tf.square(z - p[0]) * tf.exp(-p[1]) + p[1] if prior else z * z
+    log_ratio = tf.reduce_sum(0.5 * (distance - eps * eps - lv), axis=-1)
+    return tf.cast(z, mean.dtype), log_ratio

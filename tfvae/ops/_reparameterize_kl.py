@@ -10,23 +10,32 @@ from tfvae.ops import _backend, _checks, _kernels, _reference
 
 
 def reparameterize_kl(
-    mean: Any, log_var: Any, *, seed: Any, per_dimension: bool = False
+    mean: Any,
+    log_var: Any,
+    *,
+    seed: Any,
+    prior_mean: Any = None,
+    prior_log_var: Any = None,
+    per_dimension: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    r"""Draw ``z ~ N(mean, exp(log_var))`` by reparameterization and return it with its exact KL to ``N(0, 1)``.
+    r"""Draw ``z ~ N(mean, exp(log_var))`` by reparameterization and return it with its exact KL to the prior.
 
     Computes, in one pass over the parameters,
 
         z  = mean + exp(log_var / 2) * eps
-        kl = sum_D 1/2 (mean^2 + expm1(log_var) - log_var)          (nats)
+        kl = sum_D 1/2 (mean^2 + expm1(log_var) - log_var)          (nats; to N(0, 1))
+        kl = sum_D 1/2 ((mean - prior_mean)^2 / exp(prior_log_var) + expm1(l) - l),  l = log_var - prior_log_var
 
     where ``eps`` equals ``tf.random.stateless_normal(tf.shape(mean), seed, alg="philox")``: the same noise on every
-    backend, device and thread count, eager, in a ``tf.function`` and under XLA. Gradients flow to ``mean`` and
-    ``log_var``; the backward pass draws the noise again instead of storing it.
+    backend, device and thread count, eager, in a ``tf.function`` and under XLA. Gradients flow to ``mean``,
+    ``log_var`` and the prior; the backward pass draws the noise again instead of storing it.
 
     Args:
         mean: means of ``q(z|x)``, shape ``[..., D]`` (rank 1 or more); float16, bfloat16, float32 or float64.
         log_var: logarithms of the variances, of the same shape and dtype.
         seed: two integers (int32 or int64, shape ``[2]``), as for ``tf.random.stateless_normal``.
+        prior_mean: means of the prior, of the shape of ``mean`` or ``[D]``; None for ``N(0, 1)``.
+        prior_log_var: logarithms of the prior's variances, given if and only if ``prior_mean`` is, of its shape.
         per_dimension: return the KL of every dimension, ``[..., D]``, instead of its sum over the last axis.
 
     Returns:
@@ -48,11 +57,12 @@ def reparameterize_kl(
     ([2, 3], [1.5, 1.5])
     """
     mean, log_var = _checks.as_parameters(mean, log_var)
+    prior = _checks.as_prior(prior_mean, prior_log_var, mean)
     seed = _checks.as_seed(seed)
     per_dimension = _checks.as_flag("per_dimension", per_dimension)
     if _backend.in_use() == "native":
-        return _kernels.reparameterize_kl(mean, log_var, seed, per_dimension)
-    with tf.control_dependencies(_checks.at_run_time(mean, log_var, seed)):
+        return _kernels.reparameterize_kl(mean, log_var, prior, seed, per_dimension)
+    with tf.control_dependencies(_checks.at_run_time(mean, log_var, prior, seed)):
         # Reshaped, because TensorFlow's optimiser takes the shape that a random op needs for the one that the seed has,
         # and with that folds the check away.
-        return _reference.reparameterize_kl(mean, log_var, tf.reshape(seed, [2]), per_dimension)
+        return _reference.reparameterize_kl(mean, log_var, prior, tf.reshape(seed, [2]), per_dimension)

@@ -1,0 +1,86 @@
+// The gradients of reparameterize_kl, one unit of work: the noise is drawn again.
+#ifndef TFVAE_CPU_BACKWARD_H_
+#define TFVAE_CPU_BACKWARD_H_
+
+#include <type_traits>
+
+#include "csrc/core/gaussian.h"
+#include "csrc/core/params.h"
+#include "csrc/cpu/elements.h"
+#include "csrc/cpu/noise.h"
+#include "csrc/cpu/partition.h"
+#include "csrc/cpu/rows.h"
+
+namespace tfvae {
+namespace TFVAE_ISA {
+
+// The gradients by a prior, for PriorAt; of the range alone.
+template <class T>
+struct PriorGradientPlace {
+  T* mean;
+  T* log_var;
+};
+
+template <class T, class PriorPlace, class Out>
+TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range, const Arithmetic<T>* eps,
+                                    const Arithmetic<T>* dkl, const PriorPlace& prior,
+                                    const PriorGradientPlace<Out>& dprior) {
+  using V = VectorOf<Arithmetic<T>>;
+  const T* mean = static_cast<const T*>(p.mean) + range.begin;
+  const T* log_var = static_cast<const T*>(p.log_var) + range.begin;
+  const T* dz = static_cast<const T*>(p.dz) + range.begin;
+  T* dmean = static_cast<T*>(p.dmean) + range.begin;
+  T* dlog_var = static_cast<T*>(p.dlog_var) + range.begin;
+  for_vectors<V>(range.size(), [&](int64_t i, auto access) {
+    const V m = access.get(mean + i), l = access.get(log_var + i), e = access.get(eps + i);
+    const V gz = access.get(dz + i), gkl = access.get(dkl + i);
+    if constexpr (std::is_same_v<PriorPlace, NoPrior>) {
+      const Gradients<V> g = gradients<V>(m, l, e, gz, gkl);
+      access.put(dmean + i, g.mean);
+      access.put(dlog_var + i, g.log_var);
+    } else {
+      const PriorGradients<V> g = gradients<V>(m, l, e, gz, gkl, prior_vector<V>(access, prior, i));
+      access.put(dmean + i, g.q.mean);
+      access.put(dlog_var + i, g.q.log_var);
+      access.put(dprior.mean + i, g.prior.mean);
+      access.put(dprior.log_var + i, g.prior.log_var);
+    }
+  });
+}
+
+// prior_sums: for a shared prior, what the gradients by it are added to: `columns` for its mean, as many for log_var.
+template <class T>
+void backward_unit(const BackwardParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
+                   double* prior_sums) {
+  using A = Arithmetic<T>;
+  const Range range = range_of_unit(cut, unit);
+  NoiseBlock<A, kUnitSize> noise;
+  noise.fill(stream, range.begin, range.size());
+  const A* dkl = static_cast<const A*>(p.dkl);
+  alignas(64) A repeated[kUnitSize + kLanes<VectorOf<A>>];
+  if (p.per_dimension) {
+    dkl += range.begin;
+  } else {
+    repeat_along_rows(dkl + range.row, range.rows, range.width(), repeated);
+    dkl = repeated;
+  }
+  with_prior<T>(p, range, [&](auto prior) {
+    if (p.prior == PriorShape::kShared) {
+      alignas(64) A dmean[kUnitSize], dlog_var[kUnitSize];
+      backward_elements<T>(p, range, noise.data(), dkl, prior, PriorGradientPlace<A>{dmean, dlog_var});
+      add_columns<kUnitSize>(dmean, range.rows, range.width(), prior_sums + range.column);
+      add_columns<kUnitSize>(dlog_var, range.rows, range.width(), prior_sums + cut.columns + range.column);
+    } else {
+      PriorGradientPlace<T> dprior{nullptr, nullptr};
+      if (p.prior == PriorShape::kFull) {
+        dprior = {static_cast<T*>(p.dprior_mean) + range.begin, static_cast<T*>(p.dprior_log_var) + range.begin};
+      }
+      backward_elements<T>(p, range, noise.data(), dkl, prior, dprior);
+    }
+  });
+}
+
+}  // namespace TFVAE_ISA
+}  // namespace tfvae
+
+#endif  // TFVAE_CPU_BACKWARD_H_

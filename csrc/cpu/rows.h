@@ -1,0 +1,112 @@
+// Between one value per row and one per element: sums of rows, and repetitions along them.
+#ifndef TFVAE_CPU_ROWS_H_
+#define TFVAE_CPU_ROWS_H_
+
+#include "csrc/cpu/memory.h"
+#include "csrc/cpu/vector.h"
+
+namespace tfvae {
+namespace TFVAE_ISA {
+
+// The sum of terms[0 .. count): four vectors of partial sums, then the lanes from left to right, then the rest.
+template <class A>
+TFVAE_INLINE A sum(const A* terms, int64_t count) {
+  using V = VectorOf<A>;
+  constexpr int W = kLanes<V>;
+  A total = 0;
+  int64_t i = 0;
+  if (count >= W) {
+    V parts[4] = {};
+    for (; i + 4 * W <= count; i += 4 * W) {
+      for (int k = 0; k < 4; ++k) parts[k] += load<V>(terms + i + k * W);
+    }
+    for (; i + W <= count; i += W) parts[0] += load<V>(terms + i);
+    const V all = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+    for (int lane = 0; lane < W; ++lane) total += all[lane];
+  }
+  for (; i < count; ++i) total += terms[i];
+  return total;
+}
+
+// Rows so short that a loop over each would be mostly overhead: the compiler makes shuffles of a constant length.
+template <int Columns, class A>
+inline void sum_short_rows(const A* terms, int64_t rows, A* sums) {
+  for (int64_t r = 0; r < rows; ++r) {
+    A total = terms[r * Columns];
+    for (int c = 1; c < Columns; ++c) total += terms[r * Columns + c];
+    sums[r] = total;
+  }
+}
+
+template <class A>
+inline void sum_rows(const A* terms, int64_t rows, int64_t columns, A* sums) {
+  switch (columns) {
+    case 1:
+      return sum_short_rows<1>(terms, rows, sums);
+    case 2:
+      return sum_short_rows<2>(terms, rows, sums);
+    case 3:
+      return sum_short_rows<3>(terms, rows, sums);
+    case 4:
+      return sum_short_rows<4>(terms, rows, sums);
+    default:
+      for (int64_t r = 0; r < rows; ++r) sums[r] = sum(terms + r * columns, columns);
+  }
+}
+
+template <int Columns, class A>
+inline void repeat_short(const A* values, int64_t rows, A* out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int c = 0; c < Columns; ++c) out[r * Columns + c] = values[r];
+  }
+}
+
+// out[r, :] = values[r]. May write a vector past the end of the last row.
+template <class A>
+inline void repeat_along_rows(const A* values, int64_t rows, int64_t columns, A* out) {
+  using V = VectorOf<A>;
+  switch (columns) {
+    case 1:
+      return repeat_short<1>(values, rows, out);
+    case 2:
+      return repeat_short<2>(values, rows, out);
+    case 3:
+      return repeat_short<3>(values, rows, out);
+    case 4:
+      return repeat_short<4>(values, rows, out);
+    default:
+      for (int64_t r = 0; r < rows; ++r) {
+        const V value = broadcast<V>(values[r]);
+        for (int64_t c = 0; c < columns; c += kLanes<V>) store(out + r * columns + c, value);
+      }
+  }
+}
+
+// out[r, :] = values, widened. May write a vector past the end of the last row.
+template <class A, class T>
+inline void repeat_row(const T* values, int64_t rows, int64_t columns, A* out) {
+  using V = VectorOf<A>;
+  constexpr int W = kLanes<V>;
+  int64_t c = 0;
+  for (; c + W <= columns; c += W) store(out + c, load<V>(values + c));
+  if (c < columns) store_part(out + c, load_part<V>(values + c, columns - c), columns - c);
+  for (int64_t r = 1; r < rows; ++r) {
+    for (int64_t i = 0; i < columns; i += W) store(out + r * columns + i, load<V>(out + (r - 1) * columns + i));
+  }
+}
+
+// sums[c] += the sum over r of terms[r, c]; at most Capacity columns.
+template <int Capacity, class A>
+inline void add_columns(const A* terms, int64_t rows, int64_t columns, double* sums) {
+  A totals[Capacity];
+  for (int64_t c = 0; c < columns; ++c) totals[c] = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) totals[c] += terms[r * columns + c];
+  }
+  for (int64_t c = 0; c < columns; ++c) sums[c] += totals[c];
+}
+
+}  // namespace TFVAE_ISA
+}  // namespace tfvae
+
+#endif  // TFVAE_CPU_ROWS_H_

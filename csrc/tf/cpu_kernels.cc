@@ -1,0 +1,264 @@
+// CPU kernels: unpack and check the inputs, then hand plain pointers to csrc/cpu. Each op checks everything itself: a
+// gradient op can be called without its forward op.
+#include "csrc/cpu/dispatch.h"
+#include "csrc/cpu/run.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/register_types.h"
+#include "tensorflow/core/platform/threadpool.h"
+
+namespace tfvae {
+namespace {
+
+using tensorflow::OpInputList;
+using tensorflow::OpKernel;
+using tensorflow::OpKernelConstruction;
+using tensorflow::OpKernelContext;
+using tensorflow::Tensor;
+using tensorflow::TensorShape;
+
+template <class T>
+constexpr DType kDType = DType::kFloat32;
+template <>
+constexpr DType kDType<Eigen::half> = DType::kFloat16;
+template <>
+constexpr DType kDType<Eigen::bfloat16> = DType::kBFloat16;
+template <>
+constexpr DType kDType<double> = DType::kFloat64;
+
+// TensorFlow's own pool; a piece of work too small to share runs at once on the calling thread.
+ParallelFor parallel_for(OpKernelContext* context) {
+  auto* workers = context->device()->tensorflow_cpu_worker_threads()->workers;
+  return [workers](int64_t count, int64_t nanoseconds, const std::function<void(int64_t, int64_t)>& body) {
+    using tensorflow::thread::ThreadPool;
+    workers->ParallelFor(count, ThreadPool::SchedulingParams::Adaptive(nanoseconds), body);
+  };
+}
+
+absl::Status expect_shape(const char* name, const Tensor& tensor, const char* what, const TensorShape& expected) {
+  if (tensor.shape() == expected) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, " must have ", what, ", ", expected.DebugString(), ", not ",
+                                                 tensor.shape().DebugString(), "."));
+}
+
+absl::Status fill_prior(OpKernelContext* context, const TensorShape& shape, CommonParams* params) {
+  OpInputList prior;
+  TF_RETURN_IF_ERROR(context->input_list("prior", &prior));
+  params->prior = PriorShape::kNone;
+  if (prior.size() == 0) return absl::OkStatus();
+  if (prior.size() != 2) {
+    return absl::InvalidArgumentError("prior must be nothing, or prior_mean and prior_log_var.");
+  }
+  TF_RETURN_IF_ERROR(expect_shape("prior_log_var", prior[1], "the shape of prior_mean", prior[0].shape()));
+  if (prior[0].shape() == shape) {
+    params->prior = PriorShape::kFull;
+  } else if (prior[0].shape() == TensorShape({params->columns})) {
+    params->prior = PriorShape::kShared;
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat("prior_mean must have the shape of mean, ", shape.DebugString(),
+                                                   ", or its last axis alone, not ", prior[0].shape().DebugString(),
+                                                   "."));
+  }
+  params->prior_mean = prior[0].data();
+  params->prior_log_var = prior[1].data();
+  return absl::OkStatus();
+}
+
+// row_shape: the shape of mean without its last axis.
+absl::Status fill_common(OpKernelContext* context, CommonParams* params, TensorShape* row_shape) {
+  const Tensor& mean = context->input(0);
+  const Tensor& seed = context->input(2);
+  if (mean.dims() < 1) {
+    return absl::InvalidArgumentError("mean must have rank 1 or more (its last axis is the latent one), not shape [].");
+  }
+  TF_RETURN_IF_ERROR(expect_shape("log_var", context->input(1), "the shape of mean", mean.shape()));
+  if (seed.shape() != TensorShape({2})) {
+    return absl::InvalidArgumentError(absl::StrCat("seed must have shape [2], not ", seed.shape().DebugString(), "."));
+  }
+  for (int i = 0; i < 2; ++i) {
+    params->seed[i] = seed.dtype() == tensorflow::DT_INT32 ? int64_t{seed.flat<int32_t>()(i)} : seed.flat<int64_t>()(i);
+  }
+  *row_shape = mean.shape();
+  row_shape->RemoveLastDims(1);
+  params->columns = mean.dim_size(mean.dims() - 1);
+  params->rows = row_shape->num_elements();
+  params->mean = mean.data();
+  params->log_var = context->input(1).data();
+  return fill_prior(context, mean.shape(), params);
+}
+
+// Allocates output `index`; gives where its elements go.
+absl::Status output(OpKernelContext* context, int index, const TensorShape& shape, void** data) {
+  Tensor* tensor = nullptr;
+  TF_RETURN_IF_ERROR(context->allocate_output(index, shape, &tensor));
+  *data = tensor->data();
+  return absl::OkStatus();
+}
+
+template <class Params>
+absl::Status gradient_outputs(OpKernelContext* context, Params* params) {
+  const TensorShape& shape = context->input(0).shape();
+  TF_RETURN_IF_ERROR(output(context, 0, shape, &params->dmean));
+  TF_RETURN_IF_ERROR(output(context, 1, shape, &params->dlog_var));
+  if (params->prior == PriorShape::kNone) return absl::OkStatus();
+  const TensorShape prior = params->prior == PriorShape::kFull ? shape : TensorShape({params->columns});
+  TF_RETURN_IF_ERROR(output(context, 2, prior, &params->dprior_mean));
+  return output(context, 3, prior, &params->dprior_log_var);
+}
+
+template <class Params>
+absl::Status run(OpKernelContext* context, const Kernel<Params>& kernel, const Params& params) {
+  Tensor scratch;
+  const int64_t bytes = kernel.work(params).scratch_bytes;
+  if (bytes > 0) {
+    TF_RETURN_IF_ERROR(context->allocate_temp(tensorflow::DT_UINT8, TensorShape({bytes}), &scratch));
+  }
+  run_kernel(kernel, params, bytes > 0 ? scratch.data() : nullptr, parallel_for(context));
+  return absl::OkStatus();
+}
+
+class KernelBase : public OpKernel {
+ public:
+  explicit KernelBase(OpKernelConstruction* context) : OpKernel(context), kernels_(active_kernels()) {
+    if (kernels_ != nullptr) return;
+    std::string names;
+    for (const KernelTable* table : usable_kernels()) absl::StrAppend(&names, names.empty() ? "" : ", ", table->isa);
+    OP_REQUIRES(
+        context, false,
+        absl::InvalidArgumentError(absl::StrCat("The environment variable TFVAE_ISA must be one of ", names,
+                                                " on this machine. Correct it, or unset it to let tfvae choose.")));
+  }
+
+  void Compute(OpKernelContext* context) final { OP_REQUIRES_OK(context, compute(context)); }
+
+ protected:
+  virtual absl::Status compute(OpKernelContext* context) = 0;
+  const KernelTable* kernels_;
+};
+
+template <class T>
+class ReparameterizeKl : public KernelBase {
+ public:
+  explicit ReparameterizeKl(OpKernelConstruction* context) : KernelBase(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("per_dimension", &per_dimension_));
+  }
+
+ protected:
+  absl::Status compute(OpKernelContext* context) override {
+    ForwardParams params{};
+    TensorShape rows;
+    params.dtype = kDType<T>;
+    params.per_dimension = per_dimension_;
+    TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
+    const TensorShape& shape = context->input(0).shape();
+    TF_RETURN_IF_ERROR(output(context, 0, shape, &params.z));
+    TF_RETURN_IF_ERROR(output(context, 1, per_dimension_ ? shape : rows, &params.kl));
+    return run(context, kernels_->forward, params);
+  }
+
+ private:
+  bool per_dimension_ = false;
+};
+
+template <class T>
+class ReparameterizeKlGrad : public KernelBase {
+ public:
+  explicit ReparameterizeKlGrad(OpKernelConstruction* context) : KernelBase(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("per_dimension", &per_dimension_));
+  }
+
+ protected:
+  absl::Status compute(OpKernelContext* context) override {
+    BackwardParams params{};
+    TensorShape rows;
+    params.dtype = kDType<T>;
+    params.per_dimension = per_dimension_;
+    TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
+    const TensorShape& shape = context->input(0).shape();
+    TF_RETURN_IF_ERROR(expect_shape("dz", context->input(3), "the shape of z", shape));
+    TF_RETURN_IF_ERROR(expect_shape("dkl", context->input(4), "the shape of kl", per_dimension_ ? shape : rows));
+    params.dz = context->input(3).data();
+    params.dkl = context->input(4).data();
+    TF_RETURN_IF_ERROR(gradient_outputs(context, &params));
+    return run(context, kernels_->backward, params);
+  }
+
+ private:
+  bool per_dimension_ = false;
+};
+
+template <class T>
+class ReparameterizeLogRatio : public KernelBase {
+ public:
+  explicit ReparameterizeLogRatio(OpKernelConstruction* context) : KernelBase(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("num_samples", &num_samples_));
+  }
+
+ protected:
+  absl::Status compute(OpKernelContext* context) override {
+    LogRatioParams params{};
+    TensorShape rows, shape = context->input(0).shape();
+    params.dtype = kDType<T>;
+    params.num_samples = num_samples_;
+    TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
+    TF_RETURN_IF_ERROR(shape.InsertDimWithStatus(0, num_samples_));
+    TF_RETURN_IF_ERROR(rows.InsertDimWithStatus(0, num_samples_));
+    TF_RETURN_IF_ERROR(output(context, 0, shape, &params.z));
+    TF_RETURN_IF_ERROR(output(context, 1, rows, &params.log_ratio));
+    return run(context, kernels_->log_ratio, params);
+  }
+
+ private:
+  int64_t num_samples_ = 1;
+};
+
+template <class T>
+class ReparameterizeLogRatioGrad : public KernelBase {
+ public:
+  explicit ReparameterizeLogRatioGrad(OpKernelConstruction* context) : KernelBase(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("num_samples", &num_samples_));
+    OP_REQUIRES_OK(context, context->GetAttr("stop_density_gradient", &stop_density_gradient_));
+  }
+
+ protected:
+  absl::Status compute(OpKernelContext* context) override {
+    LogRatioGradParams params{};
+    TensorShape rows, shape = context->input(0).shape();
+    params.dtype = kDType<T>;
+    params.num_samples = num_samples_;
+    params.stop_density_gradient = stop_density_gradient_;
+    TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
+    TF_RETURN_IF_ERROR(shape.InsertDimWithStatus(0, num_samples_));
+    TF_RETURN_IF_ERROR(rows.InsertDimWithStatus(0, num_samples_));
+    TF_RETURN_IF_ERROR(expect_shape("dz", context->input(3), "the shape of z", shape));
+    TF_RETURN_IF_ERROR(expect_shape("dlog_ratio", context->input(4), "the shape of log_ratio", rows));
+    params.dz = context->input(3).data();
+    params.dlog_ratio = context->input(4).data();
+    TF_RETURN_IF_ERROR(gradient_outputs(context, &params));
+    return run(context, kernels_->log_ratio_grad, params);
+  }
+
+ private:
+  int64_t num_samples_ = 1;
+  bool stop_density_gradient_ = false;
+};
+
+#define TFVAE_REGISTER_ONE(op, T, Sum) \
+  REGISTER_KERNEL_BUILDER(             \
+      Name("Tfvae" #op).Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Sum>("sum_dtype"), op<T>)
+
+#define TFVAE_REGISTER(T, Sum)                        \
+  TFVAE_REGISTER_ONE(ReparameterizeKl, T, Sum);       \
+  TFVAE_REGISTER_ONE(ReparameterizeKlGrad, T, Sum);   \
+  TFVAE_REGISTER_ONE(ReparameterizeLogRatio, T, Sum); \
+  TFVAE_REGISTER_ONE(ReparameterizeLogRatioGrad, T, Sum)
+
+TFVAE_REGISTER(Eigen::half, float);
+TFVAE_REGISTER(Eigen::bfloat16, float);
+TFVAE_REGISTER(float, float);
+TFVAE_REGISTER(double, double);
+
+#undef TFVAE_REGISTER
+#undef TFVAE_REGISTER_ONE
+
+}  // namespace
+}  // namespace tfvae
