@@ -95,7 +95,7 @@ def fits(name, shapes, per_dimension):
 
 def call(name, inputs, per_dimension, kl_dtype):
     if name == "grad":
-        return ops.tfvae_reparameterize_kl_grad(**inputs, prior=[], per_dimension=per_dimension)
+        return ops.tfvae_reparameterize_kl_grad(**inputs, prior=[], per_dimension=per_dimension)[:2]
     inputs = {key: inputs[key] for key in ("mean", "log_var", "seed")}
     return ops.tfvae_reparameterize_kl(**inputs, prior=[], sum_dtype=kl_dtype, per_dimension=per_dimension)
 
