@@ -133,7 +133,10 @@ def test_at_the_closed_form_of_probabilistic_pca_the_evidence_is_exact():
     vae.decoder.set_weights([kernel.T, data.mean(0), np.log(variance)])
     to_mean = 16 * kernel / variance * posterior_variance
     vae.encoder.set_weights(
-        [np.concatenate([to_mean, np.zeros_like(to_mean)], axis=1), [0.0, 0.0, *np.log(posterior_variance)]]
+        [
+            np.concatenate([to_mean, np.zeros_like(to_mean)], axis=1),
+            np.concatenate([np.zeros(2), np.log(posterior_variance)]),
+        ]
     )
     result = vae.log_likelihood(data.astype("float32"), num_samples=2, seed=1)
     np.testing.assert_allclose(np.mean(result.estimate), PPCA_OPTIMUM, atol=1e-4)  # float32 log-densities of size 200
