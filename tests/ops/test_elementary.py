@@ -48,27 +48,27 @@ def worst(kernels, isa, function, x, exact):
 
 def test_exp(kernels, isa):
     x = both_signs(88.72)
-    assert worst(kernels, isa, "e", x, np.exp(x.astype(np.float64))) <= 1.05  # 0.98
+    assert worst(kernels, isa, "e", x, np.exp(x.astype(np.float64))) <= 1.5  # 1.41
 
 
 def test_exp_of_denormal_results(kernels, isa):
     x = -floats(87.3, 104, 7)
-    assert worst(kernels, isa, "e", x, np.exp(x.astype(np.float64))) <= 0.8  # 0.75
+    assert worst(kernels, isa, "e", x, np.exp(x.astype(np.float64))) <= 0.85  # 0.795
 
 
 def test_expm1(kernels, isa):
     x = both_signs(88.72)
-    assert worst(kernels, isa, "m", x, np.expm1(x.astype(np.float64))) <= 3.6  # 3.34, just past ln(2)/2
+    assert worst(kernels, isa, "m", x, np.expm1(x.astype(np.float64))) <= 2.7  # 2.51, near 3.48
     x = x[np.abs(x) < 0.3]
-    assert worst(kernels, isa, "m", x, np.expm1(x.astype(np.float64))) <= 0.9  # 0.82
+    assert worst(kernels, isa, "m", x, np.expm1(x.astype(np.float64))) <= 1.0  # 0.93
 
 
 def test_exp_minus_1_minus_x(kernels, isa):
     x = both_signs(88.72)
     x = x[np.abs(x) > 1e-18]  # Of smaller ones it is a denormal or 0.
-    assert worst(kernels, isa, "x", x, excess(x.astype(np.float64))) <= 12.5  # 11.4, near 0.79
-    x = x[np.abs(x) < 0.65]
-    assert worst(kernels, isa, "x", x, excess(x.astype(np.float64))) <= 3.3  # 2.9
+    assert worst(kernels, isa, "x", x, excess(x.astype(np.float64))) <= 10.5  # 9.69, past 2 ln 2, where it leaves its series
+    x = x[np.abs(x) < 1.3]
+    assert worst(kernels, isa, "x", x, excess(x.astype(np.float64))) <= 3.4  # 3.14
 
 
 def test_exp_minus_1_minus_x_near_0(kernels, isa):
@@ -83,12 +83,12 @@ def test_log_of_every_uniform(kernels, isa):
     """All 2^23 values that the Box-Muller step takes the logarithm of."""
     u = np.arange(2**23, dtype=np.float64) / 2**23
     u = np.maximum(u, np.float64(np.float32(1e-7))).astype(np.float32)
-    assert worst(kernels, isa, "l", u, np.log(u.astype(np.float64))) <= 1.0  # 0.853
+    assert worst(kernels, isa, "l", u, np.log(u.astype(np.float64))) <= 1.0  # 0.860
 
 
 def test_log_of_any_normal_number(kernels, isa):
     x = floats(2.0**-126, np.inf, 211)
-    assert worst(kernels, isa, "l", x, np.log(x.astype(np.float64))) <= 1.0  # 0.853; of all in [1e-7, 1): 0.860
+    assert worst(kernels, isa, "l", x, np.log(x.astype(np.float64))) <= 1.0  # 0.806; of every one in [1e-7, 1): 0.879
 
 
 @pytest.fixture(scope="module")
