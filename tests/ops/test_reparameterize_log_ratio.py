@@ -44,7 +44,7 @@ def test_values_against_the_closed_form(backend, dtype, shape, prior, rng, exact
     m, lv, pm, plv = wide_parameters(parameters)
     sigma = np.exp(lv / 2)
     for num_samples in SAMPLES:
-        z, log_ratio = call(parameters, num_samples)
+        z, log_ratio = (np.asarray(output).astype(np.longdouble) for output in call(parameters, num_samples))
         eps = exact.noise([num_samples, *shape], SEED, parameters[0].dtype).astype(np.longdouble)
         want = m + sigma * eps
         assert z.shape == want.shape
@@ -104,8 +104,8 @@ def test_gradients_against_autodiff_of_tfp(backend, shape, prior, stop_density_g
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 @pytest.mark.parametrize("prior", PRIORS)
-def test_gradients_in_lower_precision(backend, prior, dtype, rng, tolerance):
-    """The float64 gradients at the same, rounded, parameters, within the precision of the sums and the last rounding."""
+def test_gradients_in_lower_precision(backend, prior, dtype, rng):
+    """The float64 gradients at the same rounded parameters, within the precision of sums and of the last rounding."""
     shape, num_samples = (30, 5), 20
     parameters = draw(rng, shape, dtype, prior)
     dz = tf.cast(rng.normal(size=[num_samples, *shape]), dtype)
@@ -125,10 +125,8 @@ def test_gradients_in_lower_precision(backend, prior, dtype, rng, tolerance):
         results.append(tape.gradient(outputs, cast, output_gradients=upstream))
     for got, want in zip(*results, strict=True):
         # Up to 600 terms of up to about 50 each, float32 arithmetic; then one rounding to the input's dtype.
-        bound = (
-            600 * 50 * 2.0**-24 + 2 * tolerance.rounding[dtype] * 0 + abs(want) * {"float32": 1e-6}.get(dtype, 2**-8)
-        )
-        assert (abs(tf.cast(got, tf.float64) - want) <= bound).numpy().all()
+        bound = 600 * 50 * 2.0**-24 + abs(want) * {"float32": 1e-6}.get(dtype, 2**-8)
+        assert np.all(abs(tf.cast(got, tf.float64) - want) <= bound)
 
 
 def test_sticking_the_landing_gradient_vanishes_at_the_exact_posterior(backend, rng):
