@@ -49,7 +49,9 @@ def sdist(tmp_path_factory) -> Path:
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, source / name)
-    built = run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "-o", folder, source, env=clean_environment())
+    built = run(
+        sys.executable, "-m", "build", "--sdist", "--no-isolation", "-o", folder, source, env=clean_environment()
+    )
     assert built.returncode == 0, built.stdout + built.stderr
     return next(folder.glob("*.tar.gz"))
 

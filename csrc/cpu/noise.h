@@ -22,18 +22,10 @@ constexpr int kStepGroups = kLanes<VectorOf<A>>;
 template <class A>
 constexpr int kStepSize = kStepGroups<A> * kGroupSize<A>;
 
-template <int... I>
-TFVAE_INLINE VectorU64 lane_numbers_of() {
-  return VectorU64{static_cast<uint64_t>(I)...};
-}
 TFVAE_INLINE VectorU64 lane_numbers() {
-#if defined(__AVX512F__)
-  return lane_numbers_of<0, 1, 2, 3, 4, 5, 6, 7>();
-#elif defined(__AVX2__)
-  return lane_numbers_of<0, 1, 2, 3>();
-#else
-  return lane_numbers_of<0, 1>();
-#endif
+  VectorU64 numbers = {};
+  for (uint64_t i = 0; i < sizeof(VectorU64) / sizeof(uint64_t); ++i) numbers[i] = i;
+  return numbers;
 }
 
 // Philox on vectors of groups that share the upper word of their number, with what they share taken out of the first

@@ -16,7 +16,9 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-#if defined(__AVX512F__)
+#if defined(TFVAE_EMULATED_VECTOR_BYTES)
+constexpr int kVectorBytes = TFVAE_EMULATED_VECTOR_BYTES;
+#elif defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
 #elif defined(__AVX2__)
 constexpr int kVectorBytes = 32;
@@ -31,7 +33,26 @@ typedef int64_t VectorI64 __attribute__((vector_size(kVectorBytes)));
 typedef uint64_t VectorU64 __attribute__((vector_size(kVectorBytes)));
 typedef uint16_t VectorU16 __attribute__((vector_size(kVectorBytes / 2)));  // As many lanes as VectorI32.
 
-#if defined(__AVX512F__)
+#if defined(TFVAE_EMULATED_VECTOR_BYTES)
+// Any width on any processor, lane by lane: so the tests run the code of widths that their processor does not have.
+using HardwareInts = VectorU64;
+template <class V>
+TFVAE_INLINE V hardware_sqrt(V x) {
+  for (size_t i = 0; i < sizeof(V) / sizeof(x[0]); ++i) x[i] = LaneTraits<LaneOf<V>>::square_root(x[i]);
+  return x;
+}
+template <class V>
+TFVAE_INLINE V hardware_min(V a, V b) {
+  return a < b ? a : b;
+}
+template <class V>
+TFVAE_INLINE V hardware_max(V a, V b) {
+  return a > b ? a : b;
+}
+TFVAE_INLINE VectorU64 hardware_multiply(VectorU64 a, VectorU64 b) {
+  return (a & uint64_t(0xffffffff)) * (b & uint64_t(0xffffffff));
+}
+#elif defined(__AVX512F__)
 // Masked with all ones, which is free, because gcc 12 warns about its own unmasked intrinsics.
 TFVAE_INLINE __m512 hardware_sqrt(__m512 x) { return _mm512_maskz_sqrt_ps(0xffff, x); }
 TFVAE_INLINE __m512d hardware_sqrt(__m512d x) { return _mm512_maskz_sqrt_pd(0xff, x); }

@@ -4,6 +4,14 @@
 
 namespace tfvae {
 
+extern const KernelTable k_emulated_kernels;
+
+std::vector<const KernelTable*> tested_kernels() {
+  std::vector<const KernelTable*> tables = usable_kernels();
+  tables.push_back(&k_emulated_kernels);
+  return tables;
+}
+
 ParallelFor on_threads(int threads) {
   return [threads](int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
     std::vector<std::thread> pool;

@@ -126,8 +126,7 @@ def test_half_precision_gradients_are_those_of_float32_rounded_once(backend, rng
             np.testing.assert_allclose(half.numpy().astype(np.float32), single, rtol=1.01 * unit, atol=1e-3)
 
 
-@pytest.mark.parametrize("per_dimension", [False, True])
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("shared", "per_dimension"), [(True, False), (False, True)])
 def test_second_order_by_finite_differences_req_13(backend, shared, per_dimension, rng):
     tensors = draw(rng, (2, 3), "float64", shared)
 
