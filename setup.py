@@ -128,7 +128,11 @@ class MaybeNative(Distribution):
 
 def try_native(build: Path) -> bool:
     choice = requested()
-    if choice == "0" or not BUILDING_COMMANDS.intersection(sys.argv):
+    if not BUILDING_COMMANDS.intersection(sys.argv):
+        return False
+    if "editable_wheel" in sys.argv:
+        shutil.rmtree(ROOT / "tfvae" / "_lib", ignore_errors=True)  # An earlier build's must not outlive this one.
+    if choice == "0":
         return False
     try:
         compile_native(build)

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfvae
+from tfvae import _native
 from tfvae.ops import reparameterize_kl
 
 BUILT = tfvae.build_info()["built"] is not None
@@ -113,7 +114,8 @@ def test_both_backends_give_the_same_numbers(backend, rng):
 
 def test_build_info_tells_versions_and_what_was_built():
     info = tfvae.build_info()
-    assert set(info) == {"backend", "requested", "problem", "built", "versions"}
+    assert set(info) == {"backend", "requested", "problem", "instruction_set", "built", "versions"}
+    assert (info["instruction_set"] in (info["built"] or {}).get("instruction_sets", [])) == BUILT
     assert info["versions"]["tensorflow"] == tf.__version__
     assert set(info["versions"]) == {"python", "tensorflow", "keras", "tensorflow_probability", "numpy"}
     if BUILT:
@@ -121,3 +123,13 @@ def test_build_info_tells_versions_and_what_was_built():
         assert info["built"]["tensorflow"] == tf.__version__
     else:
         assert "no compiled library" in info["problem"]
+
+
+@pytest.mark.skipif(not BUILT, reason="without a compiled library there is no instruction set to choose")
+def test_an_unknown_instruction_set_is_refused_by_name(monkeypatch):
+    monkeypatch.setenv("TFVAE_ISA", "sse9")
+    with pytest.raises(_native._Unusable, match="TFVAE_ISA is 'sse9' and must be one of .*baseline"):
+        _native._check_isa()
+    monkeypatch.setenv("TFVAE_ISA", "baseline")
+    _native._check_isa()
+    assert tfvae.build_info()["instruction_set"] == "baseline"

@@ -1,4 +1,4 @@
-"""The environment variables tfvae reads, all of them, and nowhere else."""
+"""The environment variables tfvae reads, and nowhere else but that the compiled library reads TFVAE_ISA itself."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def backend() -> str:
             "Set it to one of those, or unset it to let tfvae choose."
         )
     return value
+
+
+def isa() -> str | None:
+    """Return the instruction set that ``TFVAE_ISA`` asks for, or None to have the best one the processor has."""
+    return os.environ.get("TFVAE_ISA") or None

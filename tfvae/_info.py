@@ -15,15 +15,15 @@ def build_info() -> dict[str, Any]:
 
     Returns:
         A dictionary: ``backend`` (``"native"`` or ``"reference"``: what an op called now would run), ``requested``
-        (what ``TFVAE_BACKEND`` asks for), ``problem`` (why native is not usable, or None), ``built`` (what the library
-        was built from: TensorFlow, compiler, instruction sets, CUDA architectures; None without a library) and
-        ``versions``.
+        (what ``TFVAE_BACKEND`` asks for), ``problem`` (why native is not usable, or None), ``instruction_set`` (of the
+        native kernels, or None), ``built`` (what the library was built from: TensorFlow, compiler, instruction sets,
+        CUDA architectures; None without a library) and ``versions``.
 
     Example:
 
     >>> import tfvae
     >>> sorted(tfvae.build_info())
-    ['backend', 'built', 'problem', 'requested', 'versions']
+    ['backend', 'built', 'instruction_set', 'problem', 'requested', 'versions']
     """
     problem = _native.problem()
     asked = _backend.asked()
@@ -31,6 +31,12 @@ def build_info() -> dict[str, Any]:
         "backend": "native" if problem is None and asked != "reference" else "reference",
         "requested": _config.backend(),
         "problem": problem,
+        "instruction_set": _instruction_set() if problem is None else None,
         "built": _native.metadata(),
         "versions": _native.versions(),
     }
+
+
+def _instruction_set() -> str | None:
+    usable = _native.instruction_sets()
+    return _config.isa() or (usable[0] if usable else None)

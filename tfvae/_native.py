@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import logging
 import platform
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+
+from tfvae import _config
 
 LIBRARY_NAME = "libtfvae_ops.so"
 REMEDY = "Rebuild with `pip install --force-reinstall --no-deps .` in the source folder."
@@ -73,6 +76,7 @@ def _load_checked() -> Any:
         )
     if not path.is_file():
         raise _Unusable(f"the compiled library {path} is missing. {REMEDY}")
+    _check_isa()
     _refuse_second_copy(path)
     try:
         if _is_truncated(path):
@@ -126,6 +130,23 @@ def _refuse_second_copy(path: Path) -> None:
         raise _Unusable(
             f"another copy of the compiled ops is already loaded from {', '.join(mapped) or 'an unknown path'}, "
             f"so {path} was not loaded. Keep one installation of tfvae on sys.path and start a new process."
+        )
+
+
+def instruction_sets() -> list[str]:
+    """Return those compiled in that this processor has, the best first; empty where that cannot be found out."""
+    try:
+        return list(importlib.import_module("tfvae._lib.tfvae_kernels").isas())
+    except ImportError:
+        return []
+
+
+def _check_isa() -> None:
+    asked, usable = _config.isa(), instruction_sets()
+    if asked is not None and usable and asked not in usable:
+        raise _Unusable(
+            f"the environment variable TFVAE_ISA is {asked!r} and must be one of {', '.join(usable)} on this machine. "
+            "Correct it, or unset it to let tfvae choose."
         )
 
 

@@ -1,5 +1,5 @@
-// exp with its neighbours, log, and sin and cos of a fraction of a turn. Error bounds are stated per function and
-// checked over every float in tests/ops/test_elementary.py.
+// exp with its neighbours, log, and sin and cos of a fraction of a turn. tests/ops/test_elementary.py states and checks
+// their error bounds, over every float for log, sin and cos.
 #ifndef TFVAE_CORE_ELEMENTARY_H_
 #define TFVAE_CORE_ELEMENTARY_H_
 
@@ -79,7 +79,7 @@ TFVAE_INLINE Exponential<F> exponential(F x) {
   return e;
 }
 
-// log(x) for normal positive x, within 1.5 ulp.
+// log(x) for normal positive x.
 template <class F>
 TFVAE_INLINE F logarithm(F x) {
   using C = Format<F>;

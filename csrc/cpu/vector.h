@@ -1,7 +1,7 @@
 // SIMD vectors with the operations of csrc/core/lanes.h, as wide as the instruction set this file is compiled for.
 //
-// Compiler vector types carry the arithmetic; intrinsics remain for the two things those cannot say, the 32 x 32 -> 64
-// bit product and the square root.
+// Compiler vector types carry the arithmetic; intrinsics remain for what those cannot say: the 32 x 32 -> 64 bit
+// product, the square root, and minimum and maximum that give their second operand if either is NaN.
 #ifndef TFVAE_CPU_VECTOR_H_
 #define TFVAE_CPU_VECTOR_H_
 
@@ -38,7 +38,7 @@ typedef uint16_t VectorU16 __attribute__((vector_size(kVectorBytes / 2)));  // A
 using HardwareInts = VectorU64;
 template <class V>
 TFVAE_INLINE V hardware_sqrt(V x) {
-  for (size_t i = 0; i < sizeof(V) / sizeof(x[0]); ++i) x[i] = LaneTraits<LaneOf<V>>::square_root(x[i]);
+  for (uint64_t i = 0; i < sizeof(V) / sizeof(x[0]); ++i) x[i] = LaneTraits<LaneOf<V>>::square_root(x[i]);
   return x;
 }
 template <class V>

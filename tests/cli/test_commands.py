@@ -152,7 +152,7 @@ def test_info(tfvae_command):
 @pytest.mark.parametrize(
     ("problem", "requested", "reason"),
     [
-        (None, "auto", "The compiled op fits this TensorFlow (TFVAE_BACKEND=auto)"),
+        (None, "auto", "fits this TensorFlow and its kernels for avx2 run (TFVAE_BACKEND=auto)"),
         ("it was built against 1.0", "auto", "The compiled op is not usable: it was built against 1.0"),
         (None, "reference", "the reference was asked for (TFVAE_BACKEND=reference)"),
     ],
@@ -162,6 +162,7 @@ def test_info_says_why(tfvae_command, monkeypatch, problem, requested, reason):
         "backend": "native" if problem is None and requested == "auto" else "reference",
         "requested": requested,
         "problem": problem,
+        "instruction_set": None if problem else "avx2",
         "built": None if problem else {"tensorflow": "2.21.0", "instruction_sets": ["avx2", "avx512"]},
         "versions": {},
     }

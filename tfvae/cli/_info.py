@@ -52,7 +52,8 @@ def _describe(info: dict[str, Any]) -> str:
 
 def _why(info: dict[str, Any]) -> str:
     if info["backend"] == "native":
-        return f"The compiled op fits this TensorFlow (TFVAE_BACKEND={info['requested']})."
+        kernels = f"its kernels for {info['instruction_set']} run"
+        return f"The compiled op fits this TensorFlow and {kernels} (TFVAE_BACKEND={info['requested']})."
     if info["problem"] is not None:
         return f"The compiled op is not usable: {info['problem']}"
     return "The compiled op is usable, but the reference was asked for (TFVAE_BACKEND=reference)."

@@ -60,7 +60,8 @@ def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
     if not q.event_shape.is_compatible_with(p.event_shape):
         raise ValueError(f"q and p must be over the same events, not of shapes {q.event_shape} and {p.event_shape}.")
     seed = _checks.as_seed(seed)
-    if (fused := fused_arguments(q, p)) is not None:
+    fused = fused_arguments(q, p)
+    if fused is not None:
         return SampleAndKL(*ops.reparameterize_kl(**fused, seed=seed), "fused")
     z = q.sample(seed=tf.cast(seed, tf.int32))
     try:
