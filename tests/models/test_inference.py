@@ -71,9 +71,9 @@ def test_log_likelihood_bounds_and_reports(make_vae, x):
 
 def test_log_likelihood_works_off_rows_in_blocks(make_vae, x, monkeypatch):
     vae = make_vae()
-    monkeypatch.setattr("tfvae.models._vae._EVIDENCE_ROWS", 20)
+    monkeypatch.setattr("tfvae.evidence._blocks.ROWS", 20)
     blocks = vae.log_likelihood(x, num_samples=10, seed=1)
-    monkeypatch.setattr("tfvae.models._vae._DECODER_ROWS", 60)
+    monkeypatch.setattr("tfvae.evidence._blocks.DECODER_ROWS", 60)
     smaller = vae.log_likelihood(x, num_samples=10, seed=1)
     assert blocks.estimate.shape == [48]
     np.testing.assert_allclose(smaller.estimate, blocks.estimate, rtol=1e-6)  # float32 decoder on other batches

@@ -13,13 +13,11 @@ import tensorflow as tf
 
 from tfvae import evidence, objectives, ops
 from tfvae.distributions import Family, StandardNormal
+from tfvae.evidence._blocks import in_blocks
 from tfvae.evidence._importance import as_count
 from tfvae.layers._checks import as_kl_weight
 from tfvae.layers._noise import NoiseState, as_seed_pair
 from tfvae.models import _checks, _export, _training
-
-_EVIDENCE_ROWS = 128
-_DECODER_ROWS = 4096
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -157,15 +155,15 @@ class VAE(keras.Model):
         """
         as_count(num_samples, "num_samples")
         x = tf.convert_to_tensor(x)
-        self._check_event(x)
-        start = self._seed(seed)
-        chunk_size = max(1, _DECODER_ROWS // max(1, min(_EVIDENCE_ROWS, len(x))))
-        block = tf.function(self._evidence_of_block, reduce_retracing=True)
-        blocks = []
-        for first in range(0, max(1, len(x)), _EVIDENCE_ROWS):
-            block_seed = tf.random.experimental.stateless_fold_in(start, first, alg="philox")
-            blocks.append(block(x[first : first + _EVIDENCE_ROWS], block_seed, num_samples, chunk_size))
-        return evidence.LogLikelihood(*(tf.concat(parts, axis=0) for parts in zip(*blocks, strict=True)))
+        self.likelihood_family.check_event_shape(x.shape)
+
+        def estimate(rows: tf.Tensor, **how: Any) -> evidence.LogLikelihood:
+            q = self._posterior(rows, training=False)
+            return evidence.importance_weighted(
+                q, self._prior(q.dtype), self.likelihood, rows, num_samples=num_samples, **how
+            )
+
+        return in_blocks(estimate, x, self._seed(seed))
 
     def sample(self, n: int, seed: Any = None) -> tf.Tensor:
         """Return the mean of ``p(x|z)`` at ``n`` draws ``z ~ p(z)``, ``[n, *event]``.
@@ -356,19 +354,8 @@ class VAE(keras.Model):
         params = self.decoder(z, training=training)
         return self.likelihood_family(_checks.check_network_output(params, self.likelihood_family, "decoder"))
 
-    def _evidence_of_block(
-        self, x: tf.Tensor, seed: tf.Tensor, num_samples: int, chunk_size: int
-    ) -> evidence.LogLikelihood:
-        q = self._posterior(x, training=False)
-        return evidence.importance_weighted(
-            q, self._prior(q.dtype), self.likelihood, x, num_samples=num_samples, seed=seed, chunk_size=chunk_size
-        )
-
-    def _check_event(self, x: tf.Tensor) -> None:
-        self.likelihood_family.check_event_shape(x.shape)
-
     def _terms(self, x: tf.Tensor, seed: tf.Tensor, training: bool) -> objectives.ElboTerms:
-        self._check_event(x)
+        self.likelihood_family.check_event_shape(x.shape)
         q = self._posterior(x, training)
         return objectives.elbo_terms(q, self._prior(q.dtype), lambda z: self._likelihood(z, training), x, seed=seed)
 
