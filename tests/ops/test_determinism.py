@@ -56,6 +56,7 @@ if BUILT:
         """TensorFlow's thread pool and the module's threads run the same kernels, so also the same rounding."""
         for shape in SHAPES:
             mean, log_var, *_ = arguments(rng, shape, "float32")
+            mean[:, -1], log_var[:, -1] = 0, -200  # Denormals, which TensorFlow's own ops flush.
             with tfvae.use_backend("native"):
                 got = reparameterize_kl(mean, log_var, seed=[1, 2])
             expected = kernels.reparameterize_kl(mean, log_var, seed=(1, 2))
@@ -100,7 +101,8 @@ def test_tensorflow_thread_pools_of_any_size_req_9(run_python):
     backends = ["native", "reference"] if BUILT else ["reference"]
     results = []
     for threads in (1, 2):
-        code = f"THREADS = {threads}\nBACKENDS = {backends}\nSHAPES = {SHAPES}\n{_HASHES}"
+        # The last one is large enough for TensorFlow to share it out.
+        code = f"THREADS = {threads}\nBACKENDS = {backends}\nSHAPES = {[*SHAPES, (64, 20_000)]}\n{_HASHES}"
         done = run_python(code)
         assert done.returncode == 0, done.stderr
         results.append(json.loads(done.stdout))
