@@ -128,7 +128,7 @@ def test_build_info_tells_versions_and_what_was_built():
 @pytest.mark.skipif(not BUILT, reason="without a compiled library there is no instruction set to choose")
 def test_an_unknown_instruction_set_is_refused_by_name(monkeypatch):
     monkeypatch.setenv("TFVAE_ISA", "sse9")
-    with pytest.raises(_native._Unusable, match="TFVAE_ISA is 'sse9' and must be one of .*baseline"):
+    with pytest.raises(_native._Unusable, match=r"TFVAE_ISA is 'sse9' and must be one of .*baseline"):
         _native._check_isa()
     monkeypatch.setenv("TFVAE_ISA", "baseline")
     _native._check_isa()
