@@ -143,7 +143,7 @@ def test_install_from_sdist_and_uninstall_req_30_31(installed: Path, tmp_path: P
     assert ran.stdout.split() == (["native"] if has_compiler() else ["reference"])
     assert (installed / "bin" / "tfvae").is_file()
     assert run(sys.executable, "-m", "pip", "--python", python, "uninstall", "-y", "tfvae").returncode == 0
-    assert [path for path in installed.rglob("*tfvae*")] == []
+    assert list(installed.rglob("*tfvae*")) == []
 
 
 def path_without_compilers(tmp_path: Path) -> str:
@@ -156,7 +156,7 @@ def path_without_compilers(tmp_path: Path) -> str:
 
 
 def test_without_a_compiler_req_30(sdist: Path, tmp_path: Path):
-    """The install succeeds with a pure-Python wheel and a notice; TFVAE_BUILD_NATIVE=1 makes it an error, 0 says nothing."""
+    """The install gives a pure-Python wheel and a notice; TFVAE_BUILD_NATIVE=1 makes it an error, 0 says nothing."""
     path = path_without_compilers(tmp_path)
     auto = pip_wheel(sdist, tmp_path / "auto", PATH=path)
     assert auto.returncode == 0, auto.stderr
