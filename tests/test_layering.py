@@ -13,7 +13,8 @@ CSRC = Path(__file__).parents[1] / "csrc"
 
 # From the bottom up; a part may use those on lower lines and itself. `tfvae` itself, the top level, re-exports.
 LAYERS = [
-    {"_config", "_native"},
+    {"_config"},
+    {"_native"},
     {"ops"},
     {"_info", "distributions"},
     {"layers", "objectives", "evidence", "metrics"},
