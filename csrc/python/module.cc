@@ -42,6 +42,10 @@ const KernelTable& kernels_named(const std::string& isa) {
 
 DType dtype_of(const py::array& array, const char* name) {
   const std::string dtype = py::str(array.dtype().attr("name"));
+  if (!array.dtype().attr("isnative").cast<bool>()) {
+    throw py::type_error(std::string(name) + " must be of this machine's byte order; convert it with astype('" + dtype +
+                         "').");
+  }
   if (dtype == "float16") return DType::kFloat16;
   if (dtype == "bfloat16") return DType::kBFloat16;
   if (dtype == "float32") return DType::kFloat32;
