@@ -41,7 +41,8 @@ def test_no_block_is_missed(file):
 def test_files_named_exist(file):
     text = (ROOT / file).read_text(encoding="utf-8")
     named = re.findall(r"`((?:csrc|tfvae|tests|benchmarks|docs|examples|\.ci)/[\w./-]+)`", text)
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    # tfvae/_lib is made by a build, where there is a compiler.
+    assert [name for name in named if name.rstrip("/") != "tfvae/_lib" and not (ROOT / name).exists()] == []
 
 
 def test_error_bounds_told_are_those_tested():
