@@ -44,7 +44,7 @@ def ci_commands():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     script = re.sub(r'^(?:PATH=\S+ )?"\$bin/(\w+)"', r"\1", script, flags=re.MULTILINE)
     script = script.replace('"$work/venv"', ".venv")
-    return [re.sub(r" (-q|-n \d+|--durations=\d+)(?= |$)", "", line) for line in script.splitlines()]
+    return [re.sub(r" (-q|-n \d+|--dist \w+|--durations=\d+)(?= |$)", "", line) for line in script.splitlines()]
 
 
 def test_commands_are_those_of_ci():
