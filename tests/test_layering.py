@@ -13,7 +13,7 @@ CSRC = Path(__file__).parents[1] / "csrc"
 
 # From the bottom up; a part may use those on lower lines and itself. `tfvae` itself, the top level, re-exports.
 LAYERS = [
-    {"_config"},
+    {"_config", "_checks"},
     {"_native"},
     {"ops"},
     {"_info", "distributions"},
@@ -43,7 +43,7 @@ RESTRICTED = {
     "matplotlib": {"plots", "cli"},
     "PIL": {"datasets"},
     "sklearn": {"datasets"},
-    "tensorflow": set(LEVEL) - {"_config"},
+    "tensorflow": set(LEVEL) - {"_config", "_checks"},
 }
 
 

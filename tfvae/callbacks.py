@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from typing import Any
 
 import keras
 
+from tfvae._checks import as_count
 from tfvae.layers._checks import as_kl_weight
 
 
@@ -52,7 +52,7 @@ class KLWarmup(keras.callbacks.Callback):
         if (epochs is None) == (steps is None):
             raise ValueError(f"Give KLWarmup either epochs or steps, not epochs={epochs!r} and steps={steps!r}.")
         self.by_epochs = epochs is not None
-        self.length = _as_length(epochs if self.by_epochs else steps)
+        self.length = as_count(epochs if self.by_epochs else steps, "The length of a KL warm-up")
         self.start = as_kl_weight(start)
         self.target = as_kl_weight(target)
         self._weights: list[Any] = []
@@ -130,16 +130,6 @@ class KLWarmup(keras.callbacks.Callback):
         if self._reached is not None:
             return self._reached
         return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) if epoch else 0
-
-
-def _as_length(value: Any) -> int:
-    try:
-        length = operator.index(value)
-    except TypeError:
-        length = 0
-    if isinstance(value, bool) or length < 1:
-        raise ValueError(f"The length of a KL warm-up must be a positive integer, not {value!r}.")
-    return length
 
 
 def _kl_weights(layer: Any) -> list[Any]:

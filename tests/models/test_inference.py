@@ -85,6 +85,9 @@ def test_sample_is_the_decoder_s_mean_at_draws_of_the_prior(make_vae):
     z = vae.prior().sample(7, seed=tf.constant([3, 0]))
     np.testing.assert_allclose(vae.sample(7, seed=3), vae.decoder(z), rtol=1e-6)  # the same ops
     assert vae.sample(0).shape == [0, 6]
+    for n in (-1, 2.5, "3", None):
+        with pytest.raises(ValueError, match=f"n must be an integer of at least 0, not {n!r}"):
+            vae.sample(n)
 
 
 def test_batches_of_none_and_one(make_vae, x):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfvae._checks import as_count
 from tfvae.distributions import sample_and_kl
 
 
@@ -85,17 +85,6 @@ def importance_weighted(
     # A graph even where the caller runs eagerly: op by op, the many small draws would take most of the time.
     run = tf.function(add_all_chunks) if tf.executing_eagerly() else add_all_chunks
     return _summarise(run(), samples)
-
-
-def as_count(value: Any, name: str) -> int:
-    """Return ``value`` as a positive integer, or say what is wrong with it."""
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = 0
-    if isinstance(value, bool) or count < 1:
-        raise ValueError(f"{name} must be a positive integer, not {value!r}.")
-    return count
 
 
 def _log_weights(

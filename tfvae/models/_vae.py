@@ -12,9 +12,9 @@ import keras
 import tensorflow as tf
 
 from tfvae import evidence, objectives, ops
+from tfvae._checks import as_count
 from tfvae.distributions import Family, StandardNormal
 from tfvae.evidence._blocks import in_blocks
-from tfvae.evidence._importance import as_count
 from tfvae.layers._checks import as_kl_weight
 from tfvae.layers._noise import NoiseState, as_seed_pair
 from tfvae.models import _checks, _export, _training
@@ -174,6 +174,7 @@ class VAE(keras.Model):
             n: number of draws.
             seed: an integer or two, for a reproducible result; None takes the model's own noise.
         """
+        n = n if tf.is_tensor(n) else as_count(n, "n", at_least=0)
         z = self.prior().sample(n, seed=tf.cast(self._seed(seed), tf.int32))
         return self.likelihood_family.mean(self.likelihood(z))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,17 +79,6 @@ def _like_mean(name: str, value: Any, mean: tf.Tensor) -> tf.Tensor:
             f"{name} must have the dtype of mean, {mean.dtype.name}, not {value.dtype.name}. Cast one of them."
         )
     return value
-
-
-def as_num_samples(num_samples: Any) -> int:
-    """Return ``num_samples`` as a positive Python integer."""
-    try:
-        count = operator.index(num_samples)
-    except TypeError:
-        count = 0
-    if isinstance(num_samples, bool) or count < 1:
-        raise ValueError(f"num_samples must be a positive integer, not {num_samples!r}.")
-    return count
 
 
 def as_flag(name: str, value: Any) -> bool:
