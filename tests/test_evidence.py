@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from tfvae import ops
 from tfvae.distributions import DiagonalNormal, Normal, StandardNormal
+from tfvae.distributions._tfp import tfd
 from tfvae.evidence import importance_weighted
 
 W = np.array([[1.0, 0.5], [0.0, 1.0], [0.3, -0.2]])
@@ -55,10 +57,42 @@ def test_standard_error_is_the_spread_of_repeated_estimates():
 
 
 def test_does_not_depend_on_the_chunk_size():
-    whole = estimate(50, chunk_size=50)
-    for chunk_size in (1, 7, 49, 64):
-        for got, want in zip(estimate(50, chunk_size=chunk_size), whole, strict=True):
-            np.testing.assert_allclose(got, want, rtol=1e-10)  # float64: another order of summation
+    # Draws come 64 at a time: fewer, exactly two and a third of such blocks, and chunks that do not divide them.
+    for num_samples in (50, 128, 150):
+        whole = estimate(num_samples, chunk_size=num_samples)
+        for chunk_size in (1, 7, 63, 64, 65):
+            for got, want in zip(estimate(num_samples, chunk_size=chunk_size), whole, strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-10)  # float64: another order of summation
+
+
+def test_is_the_log_mean_of_the_weights_of_known_draws():
+    q, p, count = diagonal_posterior(), prior(), 130
+    weights = []
+    for block in range(3):
+        seed = tf.random.experimental.stateless_fold_in([1, 2], block, alg="philox")
+        eps = tf.random.stateless_normal([64, 3, 2], seed, dtype=tf.float64, alg="philox")
+        for z in q.mean() + q.stddev() * eps[: count - 64 * block]:
+            weights.append(likelihood(z).log_prob(X) + p.log_prob(z) - q.log_prob(z))
+    assert len(weights) == count
+    log_mean = tf.reduce_logsumexp(weights, axis=0) - np.log(count)
+    np.testing.assert_allclose(estimate(count).estimate, log_mean, rtol=1e-10)  # float64 rounding
+
+
+def test_exact_posterior_gives_the_evidence_with_every_draw():
+    # A full covariance: no diagonal Gaussian, so drawn by TFP. All weights are p(x), the error is that of rounding.
+    scale = np.linalg.cholesky(np.linalg.inv(POSTERIOR_PRECISION))
+    q = tfd.MultivariateNormalTriL(POSTERIOR_MEAN, tf.constant(scale))
+    result = importance_weighted(q, prior(), likelihood, tf.constant(X), num_samples=70, seed=[1, 2], chunk_size=9)
+    np.testing.assert_allclose(result.estimate, EXACT, rtol=1e-12)
+    np.testing.assert_allclose(result.effective_sample_size, np.full(3, 70.0), rtol=1e-12)
+
+
+def test_draws_by_the_fused_op_where_it_applies(monkeypatch):
+    calls = []
+    op = ops.reparameterize_log_ratio
+    monkeypatch.setattr(ops, "reparameterize_log_ratio", lambda *args, **kwargs: calls.append(1) or op(*args, **kwargs))
+    estimate(3)
+    assert calls
 
 
 def test_estimate_is_the_log_mean_of_the_weights_each_counted_once():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfvae._checks import as_count
-from tfvae.distributions import sample_and_kl
+from tfvae.evidence._draws import BLOCK, draw_block
 
 
 class LogLikelihood(NamedTuple):
@@ -36,9 +36,11 @@ def importance_weighted(
     r"""Estimate ``log p(x) = log E_q[w]`` with ``w = p(x|z) p(z) / q(z|x)`` by importance sampling.
 
     The estimate is ``log(1/K sum_k w_k)`` over ``K = num_samples`` draws ``z_k ~ q(z|x)``: in expectation a lower bound
-    of ``log p(x)`` that never falls as ``K`` grows. The samples go through the decoder ``chunk_size * B`` rows at a
-    time and their weights into a running log-sum-exp in float64, so memory does not grow with ``K``. Every sample has
-    a seed of its own, so the answer does not depend on ``chunk_size`` (beyond rounding).
+    of ``log p(x)`` that never falls as ``K`` grows. The samples are drawn 64 at a time, by
+    ``tfvae.ops.reparameterize_log_ratio`` where ``q`` and ``p`` are diagonal Gaussians, go through the decoder at most
+    ``chunk_size * B`` rows at a time, and their weights into a running log-sum-exp in float64, so memory does not grow
+    with ``K``. The noise of a sample is fixed by the seed and the sample's number, so the answer does not depend on
+    ``chunk_size`` (beyond rounding).
 
     Args:
         q: the posterior ``q(z|x)``, batch ``[B]``.
@@ -47,7 +49,7 @@ def importance_weighted(
         x: data ``[B, *event]``.
         num_samples: number of importance samples ``K`` per example.
         seed: two integers, shape ``[2]``.
-        chunk_size: importance samples per pass through the decoder.
+        chunk_size: importance samples per pass through the decoder, 64 at most.
 
     Returns:
         ``LogLikelihood(estimate, standard_error, effective_sample_size)``. With ``ESS = (sum w)^2 / sum w^2`` the
@@ -71,38 +73,41 @@ def importance_weighted(
     x, seed = tf.convert_to_tensor(x), tf.convert_to_tensor(seed)
     samples, chunk = as_count(num_samples, "num_samples"), as_count(chunk_size, "chunk_size")
 
-    def add_chunk(start: tf.Tensor, *running: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        indices = tf.range(start, tf.minimum(start + chunk, samples))
-        log_weights = _log_weights(q, p, likelihood, x, indices, seed)
-        return (start + chunk, *_accumulate(running, log_weights))
+    def add_block(block: tf.Tensor, *running: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        count = tf.minimum(samples - block * BLOCK, BLOCK)
+        z, log_ratio = draw_block(q, p, block, count, seed)
 
-    def add_all_chunks() -> tuple[tf.Tensor, ...]:
+        def add_chunk(start: tf.Tensor, *running: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            rows = slice(start, start + chunk)
+            log_weights = _log_likelihood(likelihood, x, z[rows]) - tf.cast(log_ratio[rows], tf.float64)
+            return (start + chunk, *_accumulate(running, log_weights))
+
+        return (block + 1, *_loop(add_chunk, count, running))
+
+    def add_all_blocks() -> tuple[tf.Tensor, ...]:
         nothing = tf.zeros([tf.shape(x)[0]], tf.float64)
-        state = (tf.constant(0, tf.int64), nothing - float("inf"), nothing, nothing)
-        shapes = (tf.TensorShape([]), *[tf.TensorShape([None])] * 3)
-        return tf.while_loop(lambda start, *_: start < samples, add_chunk, state, shape_invariants=shapes)[1:]
+        return _loop(add_block, -(-samples // BLOCK), (nothing - float("inf"), nothing, nothing))
 
     # A graph even where the caller runs eagerly: op by op, the many small draws would take most of the time.
-    run = tf.function(add_all_chunks) if tf.executing_eagerly() else add_all_chunks
+    run = tf.function(add_all_blocks) if tf.executing_eagerly() else add_all_blocks
     return _summarise(run(), samples)
 
 
-def _log_weights(
-    q: Any, p: Any, likelihood: Callable[[tf.Tensor], Any], x: tf.Tensor, indices: tf.Tensor, seed: Any
-) -> tf.Tensor:
-    """Return ``log p(x|z) + log p(z) - log q(z|x)``, ``[samples of the chunk, B]`` in float64."""
+def _loop(
+    body: Callable[..., tuple[tf.Tensor, ...]], end: Any, running: tuple[tf.Tensor, ...]
+) -> tuple[tf.Tensor, ...]:
+    """Run ``body(position, *running)``, which returns the next of both, from position 0 until it reaches ``end``."""
+    shapes = (tf.TensorShape([]), *[tf.TensorShape([None])] * len(running))
+    state = (tf.constant(0), *running)
+    return tf.while_loop(lambda position, *_: position < end, body, state, shape_invariants=shapes)[1:]
 
-    def draw(index: tf.Tensor) -> tf.Tensor:
-        sample_seed = tf.random.experimental.stateless_fold_in(seed, index, alg="philox")
-        return sample_and_kl(q, p, seed=sample_seed).z
 
-    z = tf.map_fn(draw, indices, fn_output_signature=q.dtype)
-    z = tf.ensure_shape(z, tf.TensorShape([None]).concatenate(q.batch_shape).concatenate(q.event_shape))
+def _log_likelihood(likelihood: Callable[[tf.Tensor], Any], x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """Return ``log p(x|z)``, ``[draws, B]`` in float64, for ``z`` of ``[draws, B, *event]``."""
     decoded = likelihood(tf.reshape(z, tf.concat([[-1], tf.shape(z)[2:]], axis=0)))
-    repeats = tf.concat([[tf.shape(indices)[0]], tf.ones([tf.rank(x) - 1], tf.int32)], axis=0)
-    reconstruction = decoded.log_prob(tf.tile(tf.cast(x, decoded.dtype), repeats))
-    reconstruction = tf.reshape(reconstruction, tf.shape(z)[:2])
-    return tf.cast(reconstruction, tf.float64) + tf.cast(p.log_prob(z) - q.log_prob(z), tf.float64)
+    repeats = tf.concat([tf.shape(z)[:1], tf.ones([tf.rank(x) - 1], tf.int32)], axis=0)
+    log_prob = decoded.log_prob(tf.tile(tf.cast(x, decoded.dtype), repeats))
+    return tf.cast(tf.reshape(log_prob, tf.shape(z)[:2]), tf.float64)
 
 
 def _accumulate(running: tuple[tf.Tensor, ...], log_weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
