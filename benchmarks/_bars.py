@@ -78,7 +78,7 @@ def bfloat16_gain(shape: str | None = None) -> Callable[[Sequence[Row]], float |
     return value
 
 
-BARS = (
+REPARAMETERIZE_KL = (
     Bar("forward 4096x1024, stock TF / native", 10, 18, ratio("forward", "4096x1024", ["stock"])),
     Bar("backward 4096x1024, stock TF / native", 7, 12, ratio("backward", "4096x1024", ["stock"])),
     Bar("forward 8192x4096, native / stream", 1.6, 1.15, ratio("forward", "8192x4096", ["native"], "stream"), True),
@@ -91,11 +91,15 @@ BARS = (
     Bar("forward 4096x1024, best of PyTorch and JAX / native", 6, 12, ratio("forward", "4096x1024", _OTHERS)),
     Bar("both 4096x1024, best of PyTorch and JAX / native", 6, 12, ratio("both", "4096x1024", _OTHERS)),
 )
+REPARAMETERIZE_LOG_RATIO = (
+    Bar("forward 50x128x32, stock TF / native", 8, 15, ratio("forward", "50x128x32", ["stock"])),
+    Bar("both 50x128x32, stock TF / native", 8, 15, ratio("both", "50x128x32", ["stock"])),
+)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return the bars that ``rows``, those of one run, tell about, as text; empty if there is none."""
-    lines = [line for bar in BARS if (line := bar.line(rows)) is not None]
+def table(rows: Sequence[Row], bars: Sequence[Bar]) -> str:
+    """Return those of ``bars`` that ``rows``, those of one run, tell about, as text; empty if there is none."""
+    lines = [line for bar in bars if (line := bar.line(rows)) is not None]
     if not lines:
         return ""
     headings = {

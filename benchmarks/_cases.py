@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import math
 import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -36,9 +37,14 @@ class Case:
         return f"{self.rows}x{self.latent}"
 
     @property
+    def z_shape(self) -> tuple[int, ...]:
+        """The shape of ``z``."""
+        return self.rows, self.latent
+
+    @property
     def elements(self) -> int:
         """The number of elements of ``z``."""
-        return self.rows * self.latent
+        return math.prod(self.z_shape)
 
     def bytes_moved(self, which: str) -> int:
         """Return the bytes a pass has to move at the least.
@@ -55,8 +61,40 @@ class Case:
 
 
 @dataclass(frozen=True)
+class DrawsCase(Case):
+    """``samples`` draws for each of the rows: ``z`` is ``[samples, rows, latent]``, and so begins the shape's name."""
+
+    samples: int = 50
+
+    @property
+    def shape(self) -> str:
+        """The shape of ``z``, as ``50x128x32``."""
+        return f"{self.samples}x{super().shape}"
+
+    @property
+    def z_shape(self) -> tuple[int, ...]:
+        """The shape of ``z``."""
+        return self.samples, self.rows, self.latent
+
+    def bytes_moved(self, which: str) -> int:
+        """Return the bytes a pass has to move at the least, the parameters once for all draws.
+
+        Forward reads ``mean`` and ``log_var`` and writes ``z`` and ``log_ratio``; backward reads ``mean``, ``log_var``,
+        ``dz`` and ``dlog_ratio`` and writes ``dmean`` and ``dlog_var``.
+        """
+        if which == "both":
+            return self.bytes_moved("forward") + self.bytes_moved("backward")
+        parameters = {"forward": 2, "backward": 4}[which] * self.rows * self.latent
+        ratios = self.samples * self.rows * (8 if self.dtype == "float64" else 4)
+        return (parameters + self.elements) * numpy_dtype(self.dtype).itemsize + ratios
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """The arrays of one case, the same for every rival; ``memo`` holds what rivals share."""
+    """The arrays of one case, the same for every rival; ``memo`` holds what rivals share.
+
+    ``mean`` and ``log_var`` are ``[rows, latent]``, ``dz`` has the shape of ``z``, ``dkl`` that without its last axis.
+    """
 
     case: Case
     mean: np.ndarray
@@ -75,14 +113,15 @@ class Inputs:
 def make_inputs(case: Case) -> Inputs:
     """Return random inputs of a trained VAE's size: means of order 1, variances around 1, ``dkl`` from 1/2 to 1."""
     random = np.random.default_rng(2013)
-    shape = (case.rows, case.latent)
 
-    def normal(scale: float) -> np.ndarray:
+    def normal(scale: float, shape: tuple[int, ...]) -> np.ndarray:
         array = aligned(shape, case.dtype)
         array[...] = scale * random.standard_normal(shape, dtype=np.float32)
         return array
 
-    return Inputs(case, normal(1.0), normal(0.3), normal(1.0), random.uniform(0.5, 1.0, size=case.rows))
+    parameters = (case.rows, case.latent)
+    dkl = random.uniform(0.5, 1.0, size=case.z_shape[:-1])
+    return Inputs(case, normal(1.0, parameters), normal(0.3, parameters), normal(1.0, case.z_shape), dkl)
 
 
 def numpy_dtype(name: str) -> np.dtype:

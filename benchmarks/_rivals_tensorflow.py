@@ -50,6 +50,8 @@ def probability(mean: tf.Tensor, log_var: tf.Tensor, seed: tf.Tensor) -> tuple[t
 class GraphRival:
     """A forward computation as a ``tf.function``, and its gradient by TensorFlow's autodiff.
 
+    ``xla`` compiles the graph; ``compiled`` says that it needs tfvae's compiled library.
+
     Inputs are arguments of the function and every result is returned, so nothing is folded or pruned away.
     A call runs ``ops`` ops chained in one graph, each reading what the one before it wrote, so that the time of one op
     can be told from that of calling a function from Python. One only for XLA, which would fuse the chain.
@@ -61,10 +63,11 @@ class GraphRival:
 
     forward: Forward
     xla: bool = False
+    compiled: bool = False
 
     def build(self, inputs: Inputs, which: str, ops: int) -> Call:
         """Return a call that runs one pass (``forward``, ``backward`` or ``both``) of ``ops`` ops."""
-        if self.forward is native:
+        if self.compiled:
             _require_native()
         if ops > 1 and (self.xla or which == "both"):
             raise Unavailable("only single ops and passes are chained.")
@@ -78,9 +81,10 @@ class GraphRival:
         def run(mean: tf.Tensor, log_var: tf.Tensor, *seeds: tf.Tensor) -> Any:
             kls = []
             for seed in seeds:
-                mean, kl = self.forward(mean, log_var, seed)
+                z, kl = self.forward(mean, log_var, seed)
                 kls.append(kl)
-            return mean, kls
+                mean = z if z.shape == mean.shape else z[0]
+            return z, kls
 
         seeds = [tf.constant([2013 + i, 1312], tf.int32) for i in range(ops)]
         return run, (tensors["mean"], tensors["log_var"], *seeds)
@@ -89,11 +93,12 @@ class GraphRival:
         gradient = inputs.once(self.forward, lambda: Gradient(self.forward, tensors))
 
         def run(dz: tf.Tensor, *others: tf.Tensor) -> Any:
-            dlog_vars = []
+            dmean, dlog_vars = dz, []
             for dkl in others[:ops]:
-                dz, dlog_var = gradient(dz, dkl, others[ops:])
+                dz, dkl = _chained(dz, dkl, dmean)
+                dmean, dlog_var = gradient(dz, dkl, others[ops:])
                 dlog_vars.append(dlog_var)
-            return dz, dlog_vars
+            return dmean, dlog_vars
 
         dkls = [tf.identity(gradient.dkl + i / 1024) for i in range(ops)]
         return run, (tensors["dz"], *dkls, *gradient.kept)
@@ -107,6 +112,14 @@ class GraphRival:
 
         dkl = tf.cast(tensors["dkl"], _kl_dtype(self.forward, tensors))
         return run, (tensors["mean"], tensors["log_var"], tensors["dz"], dkl, tensors["seed"])
+
+
+def _chained(dz: tf.Tensor, dkl: tf.Tensor, dmean: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return ``dz`` and ``dkl`` of the next op in a chain, one of which hangs on the ``dmean`` of the one before."""
+    if dz.shape == dmean.shape:
+        return dmean, dkl
+    # Of several draws: a term too small to change dkl, which no optimizer of graphs removes.
+    return dz, dkl + 2.0**-100 * tf.cast(tf.reshape(dmean, [-1])[0], dkl.dtype)
 
 
 class Gradient:
@@ -168,7 +181,7 @@ def build_native_float32(inputs: Inputs, which: str, ops: int) -> Call:
     case = dataclasses.replace(inputs.case, dtype="float32")
     arrays = {name: getattr(inputs, name).astype("float32") for name in ("mean", "log_var", "dz")}
     wide = inputs.once("float32", lambda: Inputs(case, **arrays, dkl=inputs.dkl))
-    return GraphRival(native).build(wide, which, ops)
+    return GraphRival(native, compiled=True).build(wide, which, ops)
 
 
 def _require_native() -> None:

@@ -20,6 +20,7 @@ from benchmarks import (  # noqa: E402  # noqa: E402
     _bars,
     _cases,
     _machine,
+    _op_bench,
     _report,
     _rivals_tensorflow,
     _timing,
@@ -42,13 +43,13 @@ def measured(tmp_path_factory):
     path = tmp_path_factory.mktemp("benchmarks") / "reparameterize_kl.csv"
     rivals = ["native", "reference", "stock", "tfp", "xla", "stream", "stream_fresh", "empty"]
     options = ["--quick", "--shapes", "6x4", "--dtypes", "float32", "--output", str(path), "--rivals", *rivals]
-    assert reparameterize_kl.main(options) == 0
+    assert reparameterize_kl.BENCH.main(options) == 0
     return path
 
 
 def test_every_pass_and_rival_has_a_row(measured):
     rows = read(measured)
-    assert list(rows[0]) == list(reparameterize_kl.COLUMNS)
+    assert list(rows[0]) == list(_op_bench.COLUMNS)
     chained = {"reference", "stock", "tfp", "empty"} | (COMPILED & {"native"})
     single = chained | COMPILED | {"xla"}
     for which in ("forward", "backward", "both"):
@@ -86,10 +87,10 @@ def test_rows_are_appended_under_one_header_and_other_columns_are_refused(measur
     path = tmp_path / "copy.csv"
     path.write_bytes(measured.read_bytes())
     rows = read(path)
-    _report.append_csv(path, reparameterize_kl.COLUMNS, rows[:2])
+    _report.append_csv(path, _op_bench.COLUMNS, rows[:2])
     assert read(path) == rows + rows[:2]
     path.write_text("date,time\n")
-    assert reparameterize_kl.main(["--quick", "--output", str(path)]) == 2
+    assert reparameterize_kl.BENCH.main(["--quick", "--output", str(path)]) == 2
     assert "has the columns date,time, not date,commit" in capsys.readouterr().err
     assert path.read_text() == "date,time\n"
 
@@ -159,27 +160,30 @@ def test_rounds_are_interleaved_and_rotate():
 
 def test_time_per_op_is_what_one_more_op_in_a_call_takes():
     samples = {("native", 1): [10.0, 11.0, 12.0], ("native", 5): [18.0, 19.0, 20.0]}
-    timings = reparameterize_kl._per_call_and_op(samples)
+    timings = _op_bench._per_call_and_op(samples)
     assert timings["call"]["native"].median == 11.0
     assert timings["op"]["native"].median == 2.0
 
 
 def test_bars_are_judged():
     row = {"pass": "forward", "shape": "4096x1024", "dtype": "float32", "per": "call", "isa": "avx512"}
+    bars = _bars.REPARAMETERIZE_KL
     native = {**row, "rival": "native", "median_us": 10.0, "over_native": 1.0}
 
     def reached(stock_us):
-        lines = _bars.table([native, {**row, "rival": "stock", "median_us": stock_us, "over_native": stock_us / 10}])
+        lines = _bars.table(
+            [native, {**row, "rival": "stock", "median_us": stock_us, "over_native": stock_us / 10}], bars
+        )
         return [line.split()[-1] for line in lines.splitlines()[1:] if "stock" in line]
 
     assert (reached(200.0), reached(120.0), reached(50.0)) == (["aim"], ["must"], ["below"])
-    assert _bars.table([native]) == ""
+    assert _bars.table([native], bars) == ""
 
 
 @pytest.mark.skipif(not BUILT, reason="needs the compiled op")
 def test_half_precision_is_compared_to_float32_in_the_same_rounds():
     case = _cases.Case(6, 4, "bfloat16")
-    rows = reparameterize_kl.run([case], ["forward"], ["native", "native_float32"], _timing.QUICK, None)
+    rows = reparameterize_kl.BENCH.run([case], ["forward"], ["native", "native_float32"], _timing.QUICK, None)
     times = {(row["rival"], row["per"]): row["median_us"] for row in rows}
     wide = [row for row in rows if row["rival"] == "native_float32"]
     assert {row["bytes"] for row in wide} == {4 * (3 * 24 + 6)}
@@ -231,7 +235,7 @@ def test_threads_are_the_processors_of_the_process(tmp_path):
 )
 def test_bad_arguments_are_refused(options, message, capsys):
     try:
-        code = reparameterize_kl.main(["--quick", *options])
+        code = reparameterize_kl.BENCH.main(["--quick", *options])
     except SystemExit as stopped:
         code = stopped.code
     assert code == 2

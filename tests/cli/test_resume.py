@@ -1,6 +1,7 @@
 """Interrupted and resumed equals uninterrupted, bit for bit; Ctrl-C keeps the best weights; kill -9 spoils nothing."""
 
 import contextlib
+import functools
 import itertools
 import signal
 import subprocess
@@ -75,7 +76,10 @@ def test_two_and_two_epochs_are_four_req_36(monkeypatch, tmp_path, data_file, un
 def test_interrupted_and_resumed_is_uninterrupted(tfvae_command, monkeypatch, tmp_path, data_file, uninterrupted):
     folder = tmp_path / "interrupted"
     words = [sys.executable, "-u", "-m", "tfvae.cli", *_train_words(data_file, folder, 100_000, "--patience", "100000")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Started in the background, this process may have been told to ignore Ctrl-C; the command must not inherit that.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, **pipes, preexec_fn=heed) as process:
         told = [process.stdout.readline() for _ in range(8)]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)

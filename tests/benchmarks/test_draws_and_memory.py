@@ -1,0 +1,120 @@
+"""The benchmark of several draws measures what it says; what the ops need in memory is their outputs, no more."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfvae
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.append(str(ROOT))  # Behind the installed tfvae, which is the one under test.
+
+from benchmarks import (  # noqa: E402
+    _cases,
+    _report,
+    _rivals_log_ratio,
+    _rivals_tensorflow,
+    peak_memory,
+    reparameterize_log_ratio,
+)
+
+BUILT = tfvae.build_info()["problem"] is None
+COMPILED = {"native"} if BUILT else set()
+
+
+def test_every_pass_and_rival_has_a_row(tmp_path):
+    path = tmp_path / "reparameterize_log_ratio.csv"
+    options = ["--quick", "--shapes", "6x4", "--dtypes", "float32", "--output", str(path)]
+    assert reparameterize_log_ratio.BENCH.main(options) == 0
+    rows = _report.read_csv(path)
+    rivals = {"reference", "stock", "tfp", "empty"} | COMPILED
+    for which in ("forward", "backward", "both"):
+        found = {(row["rival"], row["per"]) for row in rows if row["pass"] == which}
+        chained = {(rival, "op") for rival in rivals} if which != "both" else set()
+        assert found == {(rival, "call") for rival in {*rivals, "xla"}} | chained
+    assert {row["shape"] for row in rows} == {"50x6x4"}
+    # 24 elements of each parameter and of its gradient, 1200 of z, 300 ratios, in float32.
+    sizes = {row["pass"]: int(row["bytes"]) for row in rows}
+    forward, backward = 4 * (2 * 24 + 1200 + 300), 4 * (4 * 24 + 1200 + 300)
+    assert sizes == {"forward": forward, "backward": backward, "both": forward + backward}
+
+
+RIVALS = ["reference", "stock", "probability", *COMPILED]
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_rivals_compute_the_same(name):
+    inputs = _cases.make_inputs(_cases.DrawsCase(5, 3, "float32"))
+    rival = _rivals_tensorflow.GraphRival(getattr(_rivals_log_ratio, name)(50))
+    got_z, (got_log_ratio,) = rival.build(inputs, "forward", 1)()
+    got_dmean, (got_dlog_var,) = rival.build(inputs, "backward", 1)()
+    eps = tf.random.stateless_normal([50, 5, 3], [2013, 1312], alg="philox").numpy().astype("float64")
+    std = np.exp(inputs.log_var / 2.0)
+    if name == "probability":  # Makes its own of the seed; any draws do to compare with.
+        eps = (got_z.numpy() - inputs.mean) / std
+    z = inputs.mean + std * eps
+    dlog_ratio = inputs.dkl[..., np.newaxis]
+    through_z = inputs.dz + dlog_ratio * z
+    # Float32 all the way, in sums of 3 and of 50 terms of order 1 that cancel in part.
+    close = {"rtol": 1e-5, "atol": 5e-5}
+    np.testing.assert_allclose(got_z, z, **close)
+    np.testing.assert_allclose(got_log_ratio, 0.5 * np.sum(z**2 - eps**2 - inputs.log_var, axis=-1), **close)
+    np.testing.assert_allclose(got_dmean, np.sum(through_z, axis=0), **close)
+    dlog_var = 0.5 * np.sum(through_z * std * eps - dlog_ratio, axis=0)
+    np.testing.assert_allclose(got_dlog_var, dlog_var, **close)
+
+
+def test_chained_gradients_all_run():
+    inputs = _cases.make_inputs(_cases.DrawsCase(5, 3, "float32"))
+    rival = _rivals_tensorflow.GraphRival(_rivals_log_ratio.stock(50))
+    _, (single,) = rival.build(inputs, "backward", 1)()
+    dmean, dlog_vars = rival.build(inputs, "backward", 3)()
+    assert dmean.shape == [5, 3]
+    np.testing.assert_array_equal(dlog_vars[0], single)
+    # dkl grows by 1/1024 from op to op, so no two are the same op.
+    assert len({tensor.numpy().tobytes() for tensor in dlog_vars}) == 3
+
+
+SLACK = 2**20  # Stacks, traces and allocator headers; a single tensor of the case is 64 MB.
+
+
+@pytest.mark.skipif(not BUILT, reason="the promise is the compiled op's; stock ops keep intermediates")
+@pytest.mark.parametrize("which", ["forward", "backward", "both"])
+def test_compiled_op_needs_no_memory_but_its_outputs(which):
+    inputs = _cases.make_inputs(_cases.Case(4096, 4096, "float32"))
+    call = _rivals_tensorflow.GraphRival(_rivals_tensorflow.native, compiled=True).build(inputs, which, 1)
+    outputs, peak = peak_memory.peak_extra(call)
+    arrays = {"forward": 1, "backward": 2, "both": 3}[which]
+    assert outputs >= arrays * 4 * 4096**2
+    assert outputs - SLACK <= peak <= outputs + SLACK
+
+
+@pytest.mark.skipif(not BUILT, reason="the promise is the compiled op's; stock ops keep intermediates")
+@pytest.mark.parametrize("which", ["forward", "backward"])
+def test_compiled_draws_need_no_memory_but_their_outputs(which):
+    inputs = _cases.make_inputs(_cases.DrawsCase(1024, 512, "float32"))
+    rival = _rivals_tensorflow.GraphRival(_rivals_log_ratio.native(50), compiled=True)
+    outputs, peak = peak_memory.peak_extra(rival.build(inputs, which, 1))
+    assert peak <= outputs + SLACK
+
+
+def test_intermediates_are_seen():
+    """The measurement itself: stock ops need several times their outputs."""
+    inputs = _cases.make_inputs(_cases.Case(4096, 4096, "float32"))
+    outputs, peak = peak_memory.peak_extra(
+        _rivals_tensorflow.GraphRival(_rivals_tensorflow.stock).build(inputs, "forward", 1)
+    )
+    assert peak > 2 * outputs
+
+
+def test_peak_memory_writes_its_rows(tmp_path):
+    path = tmp_path / "peak_memory.csv"
+    assert peak_memory.main(["--shape", "16x8", "--rivals", "stock", "--output", str(path)]) == 0
+    rows = _report.read_csv(path)
+    assert [(row["pass"], row["rival"]) for row in rows] == [(w, "stock") for w in ("forward", "backward", "both")]
+    path.write_text("date\n")
+    assert peak_memory.main(["--output", str(path)]) == 2
