@@ -16,9 +16,9 @@ class KLWarmup(keras.callbacks.Callback):
 
     After ``t`` of ``T`` epochs (or steps) the weight is ``start + (target - start) min(t / T, 1)``, and exactly
     ``target`` from ``t = T`` on; by epochs it is constant within one. Only the loss is weighted: the reported ``elbo``
-    stays the unweighted bound, so monitor ``val_elbo``, not ``val_loss``. ``t`` is counted from the epoch number, so a
-    run resumed with ``initial_epoch`` (or by ``BackupAndRestore``) goes on where it stopped; by steps, with
-    ``steps_per_execution`` the weight changes once per execution.
+    stays the unweighted bound, so monitor ``val_elbo`` with ``mode="max"``, not ``val_loss``. ``t`` is counted from the
+    epoch number, so a run resumed with ``initial_epoch`` (or by ``BackupAndRestore``) goes on where it stopped; by
+    steps, with ``steps_per_execution`` the weight changes once per execution.
 
     Works on a ``tfvae.VAE`` and on all ``tfvae.layers.GaussianLatent`` layers of any model.
 

@@ -25,7 +25,10 @@ class SampleAndKL(NamedTuple):
 
 
 def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
-    """Draw ``z ~ q``, differentiable in the parameters of ``q``, and return it with ``KL(q || p)`` in nats.
+    """Draw ``z ~ q`` and return it with ``KL(q || p)`` in nats.
+
+    ``z`` is differentiable in the parameters of ``q`` where TFP can reparameterize ``q``
+    (``q.reparameterization_type``): Gaussians can be, discrete distributions cannot.
 
     Both diagonal Gaussians over one vector (``MultivariateNormalDiag``, ``Independent(Normal)``): the fused op.
     Else TFP's registered KL. Else ``log q(z) - log p(z)``.
@@ -41,7 +44,7 @@ def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
 
     Raises:
         TypeError: if the dtypes differ, or the seed is no integer tensor.
-        ValueError: if the event shapes differ, or the seed has not shape ``[2]``.
+        ValueError: if the event shapes differ, the batch shapes do not broadcast, or the seed has not shape ``[2]``.
 
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes" (2013), estimators A and B.
 
@@ -59,6 +62,11 @@ def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
         )
     if not q.event_shape.is_compatible_with(p.event_shape):
         raise ValueError(f"q and p must be over the same events, not of shapes {q.event_shape} and {p.event_shape}.")
+    try:
+        tf.broadcast_static_shape(q.batch_shape, p.batch_shape)
+    except ValueError:
+        shapes = f"{q.batch_shape} and {p.batch_shape}"
+        raise ValueError(f"The batches of q and p must broadcast, not have the shapes {shapes}.") from None
     seed = _checks.as_seed(seed)
     fused = fused_arguments(q, p)
     if fused is not None:

@@ -85,8 +85,8 @@ class GaussianLatent(keras.layers.Layer):
             if not mean.is_compatible_with(log_var):
                 raise ValueError(f"mean and log_var must have one shape, not {mean} and {log_var}.")
             return
-        size = input_shape[-1] if len(input_shape) else None
-        if not isinstance(size, int) or size % 2:
+        size = input_shape[-1] if input_shape else None
+        if not isinstance(size, int) or size % 2 or len(input_shape) < 2:
             raise ValueError(
                 "GaussianLatent takes a pair (mean, log_var), or one tensor with both in its last axis, whose size is "
                 f"then even; not inputs of shape {input_shape}."
@@ -114,7 +114,7 @@ class GaussianLatent(keras.layers.Layer):
 
 
 def _is_pair(input_shape: Any) -> bool:
-    nested = len(input_shape) > 0 and isinstance(input_shape[0], (list, tuple))
+    nested = bool(input_shape) and isinstance(input_shape[0], (list, tuple))
     if nested and len(input_shape) != 2:
         raise ValueError(f"GaussianLatent takes a pair (mean, log_var), not {len(input_shape)} tensors.")
     return nested

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfvae.distributions import Family
 
@@ -58,15 +59,60 @@ def check_network_output(params: Any, family: Family, network: str) -> tf.Tensor
     return params
 
 
+def check_reparameterized(q: Any) -> None:
+    """Refuse a posterior whose samples pass on no gradient: the encoder would not learn from the reconstruction."""
+    if q.reparameterization_type != tfp.distributions.FULLY_REPARAMETERIZED:
+        raise ValueError(
+            f"The posterior must be a distribution whose samples are differentiable in its parameters, not {q.name} "
+            "(tfp: NOT_REPARAMETERIZED). Take DiagonalNormal, or another family of continuous z."
+        )
+
+
+def check_one_tensor(x: Any) -> None:
+    """Refuse models of several inputs, as lists, tuples or dictionaries of tensors."""
+    if isinstance(x, (list, tuple, dict)):
+        raise ValueError(
+            f"A VAE is a model of one tensor x, not of a {type(x).__name__} of {len(x)}. For a model with further "
+            "inputs build a functional one around tfvae.layers.GaussianLatent, which adds the KL to its loss."
+        )
+
+
+def check_batch(x: Any, likelihood: Family) -> None:
+    """Check the shape of data given to a method, ``[B, *event]``."""
+    check_one_tensor(x)
+    likelihood.check_event_shape(x.shape)
+    if x.shape.rank is not None and x.shape.rank != len(likelihood.event_shape) + 1:
+        expected = ", ".join(map(str, ("B", *likelihood.event_shape)))
+        raise ValueError(
+            f"The data must have shape [{expected}], not {x.shape.as_list()}. For one example take x[None]."
+        )
+
+
+def is_built(encoder: Any, decoder: Any) -> bool:
+    """Tell whether both networks have their weights, so that the model has all of its own."""
+    return all(network.built and _known_shape(network, "input_shape") is not None for network in (encoder, decoder))
+
+
+def check_saving(path: Any) -> None:
+    """Refuse the old format, which Keras writes for any model and reads for its own only."""
+    if str(path).endswith((".h5", ".hdf5")):
+        raise ValueError(f"A VAE cannot be read back from the HDF5 format of {path}. Save it as a .keras file.")
+
+
 def check_data(x: Any, likelihood: Family) -> None:
     """Check arrays against the likelihood's support; datasets and generators are let through unread."""
+    check_one_tensor(x)
     if isinstance(x, np.ndarray) or (tf.is_tensor(x) and hasattr(x, "numpy")):
         likelihood.check_support(x)
 
 
-def checked_arrays(x: Any, y: Any, sample_weight: Any, likelihood: Family) -> tuple[Any, Any, Any]:
+def checked_arrays(
+    x: Any, y: Any, sample_weight: Any, likelihood: Family, class_weight: Any = None
+) -> tuple[Any, Any, Any]:
     """Check ``x`` and return the three with stand-in targets: Keras drops the weights of data that have none."""
     check_data(x, likelihood)
+    if class_weight is not None and y is None and isinstance(x, np.ndarray):
+        raise ValueError("class_weight needs the classes of the examples: pass them as y. Or pass sample_weight.")
     if sample_weight is not None and y is None:
         y = np.zeros([len(x), 1], np.float32)
     return x, y, sample_weight

@@ -31,7 +31,8 @@ class VAE(keras.Model):
     with one reparameterized sample of ``z``. ``fit`` minimises ``kl_weight * kl - reconstruction`` averaged over the
     examples (weighted by ``sample_weight``), plus the losses the networks add themselves; ``loss``, ``elbo``,
     ``reconstruction`` and ``kl`` are reported as means over the examples, the last three always unweighted by
-    ``kl_weight``. Targets ``y`` are ignored.
+    ``kl_weight``. Under ``sample_weight`` these are divided by the sum of the weights, and the loss by the number of
+    examples, as everywhere in Keras. Targets ``y`` are ignored.
 
     An update whose gradients are not finite (a NaN in the batch, say) is skipped as a whole and counted in
     ``skipped_updates``; the reported loss is NaN and ``fit`` warns at its end.
@@ -115,6 +116,7 @@ class VAE(keras.Model):
                 shape=(self.prior_family.params_size,), initializer="zeros", autocast=False, name="prior_params"
             )
         self._term_means = [keras.metrics.Mean(name=name) for name in ("elbo", "reconstruction", "kl")]
+        self.built = _checks.is_built(encoder, decoder)
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return the mean of ``p(x|z)`` at the posterior mean, ``[B, *event]``."""
@@ -123,7 +125,9 @@ class VAE(keras.Model):
 
     def posterior(self, x: Any) -> Any:
         """Return ``q(z|x)``, a TFP distribution of batch shape ``[B]``."""
-        return self._posterior(tf.convert_to_tensor(x), training=False)
+        x = tf.convert_to_tensor(x)
+        _checks.check_batch(x, self.likelihood_family)
+        return self._posterior(x, training=False)
 
     def prior(self) -> Any:
         """Return ``p(z)``, a TFP distribution of batch shape ``[]``."""
@@ -155,7 +159,7 @@ class VAE(keras.Model):
         """
         as_count(num_samples, "num_samples")
         x = tf.convert_to_tensor(x)
-        self.likelihood_family.check_event_shape(x.shape)
+        _checks.check_batch(x, self.likelihood_family)
 
         def estimate(rows: tf.Tensor, **how: Any) -> evidence.LogLikelihood:
             q = self._posterior(rows, training=False)
@@ -180,7 +184,9 @@ class VAE(keras.Model):
 
     def reconstruct(self, x: Any) -> tf.Tensor:
         """Return the mean of ``p(x|z)`` at the posterior mean of ``z``, ``[B, *event]``, as ``predict`` does."""
-        return self(tf.convert_to_tensor(x), training=False)
+        x = tf.convert_to_tensor(x)
+        _checks.check_batch(x, self.likelihood_family)
+        return self(x, training=False)
 
     def encode(self, x: Any) -> tf.Tensor:
         """Return the posterior mean of ``z``, ``[B, D]``."""
@@ -222,6 +228,11 @@ class VAE(keras.Model):
         """
         _export.export(self, path, ops)
 
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save to a ``.keras`` file as ``keras.Model.save`` does."""
+        _checks.check_saving(filepath)
+        super().save(filepath, *args, **kwargs)
+
     def compile(self, optimizer: Any = "rmsprop", loss: None = None, **kwargs: Any) -> None:
         """Configure training as ``keras.Model.compile`` does, but for a loss: minus the bound is the loss.
 
@@ -258,7 +269,7 @@ class VAE(keras.Model):
         Args:
             x: data ``[N, *event]``: array, ``tf.data.Dataset`` or generator, of ``x``, ``(x, y)`` or
                 ``(x, y, sample_weight)``.
-            y: ignored.
+            y: ignored, but for ``class_weight``.
             *args: further positional arguments of ``keras.Model.fit``.
             validation_data: data to evaluate after every epoch, as ``x`` or as a tuple of arrays.
             sample_weight: one weight per example, ``[N]``.
@@ -270,7 +281,8 @@ class VAE(keras.Model):
         Warns:
             RuntimeWarning: if updates were skipped because their gradients were not finite.
         """
-        x, y, sample_weight = _checks.checked_arrays(x, y, sample_weight, self.likelihood_family)
+        class_weight = kwargs.get("class_weight")
+        x, y, sample_weight = _checks.checked_arrays(x, y, sample_weight, self.likelihood_family, class_weight)
         if isinstance(validation_data, (tuple, list)):
             val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
             validation_data = _checks.checked_arrays(val_x, val_y, val_weight, self.likelihood_family)
@@ -356,8 +368,9 @@ class VAE(keras.Model):
         return self.likelihood_family(_checks.check_network_output(params, self.likelihood_family, "decoder"))
 
     def _terms(self, x: tf.Tensor, seed: tf.Tensor, training: bool) -> objectives.ElboTerms:
-        self.likelihood_family.check_event_shape(x.shape)
+        _checks.check_batch(x, self.likelihood_family)
         q = self._posterior(x, training)
+        _checks.check_reparameterized(q)
         return objectives.elbo_terms(q, self._prior(q.dtype), lambda z: self._likelihood(z, training), x, seed=seed)
 
     def _loss(self, terms: objectives.ElboTerms, sample_weight: Any) -> tf.Tensor:

@@ -1,0 +1,111 @@
+"""What users of a VAE try that cannot work is refused in words; what works in Keras without ceremony works here."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfvae
+from tfvae.distributions import Bernoulli, DiagonalNormal
+
+# Keras 3.15 converts its variables to NumPy 2 in a way that NumPy will no longer take one day.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
+
+def test_a_posterior_that_passes_on_no_gradient_is_refused(x):
+    encoder = keras.Sequential([keras.Input([6]), keras.layers.Dense(4)])
+    decoder = keras.Sequential([keras.Input([4]), keras.layers.Dense(6)])
+    normal = tfvae.distributions.Normal(6)
+    vae = tfvae.VAE(encoder, decoder, posterior=Bernoulli(4), prior=Bernoulli(4), likelihood=normal)
+    vae.compile("adam")
+    with pytest.raises(ValueError, match="samples are differentiable in its parameters"):
+        vae.fit(x, verbose=0)
+
+
+@pytest.mark.parametrize("inputs", [lambda x: [x, x], lambda x: {"a": x, "b": x}], ids=["list", "dict"])
+def test_several_inputs_are_refused_with_the_way_to_go(make_vae, x, inputs):
+    vae = make_vae()
+    vae.compile("adam")
+    with pytest.raises(ValueError, match=r"one tensor x, not of a (list|dict) of 2\..*GaussianLatent"):
+        vae.fit(inputs(x), verbose=0)
+
+
+def test_several_inputs_in_a_dataset_are_refused(make_vae, x):
+    vae = make_vae()
+    vae.encoder = TwoInputs()
+    vae.compile("adam")
+    with pytest.raises(ValueError, match=r"one tensor x, not of a tuple of 2"):
+        vae.fit(tf.data.Dataset.from_tensors(((x, x), x)), shuffle=False, verbose=0)
+
+
+class TwoInputs(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs[0][:, :4]
+
+
+def test_one_example_is_refused_with_the_remedy(make_vae, x):
+    vae = make_vae()
+    for method in (vae.elbo, vae.reconstruct, vae.encode, vae.posterior, vae.log_likelihood):
+        with pytest.raises(
+            ValueError, match=re.escape("must have shape [B, 6], not [6]. For one example take x[None]")
+        ):
+            method(x[0])
+
+
+def test_class_weight_needs_classes(make_vae, x):
+    vae = make_vae()
+    vae.compile("adam")
+    with pytest.raises(ValueError, match="class_weight needs the classes of the examples: pass them as y"):
+        vae.fit(x, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+    history = vae.fit(x, np.arange(48) % 2, class_weight={0: 1.0, 1: 2.0}, verbose=0).history
+    # The loss is divided by the examples, the bound by their weights, here 3/2 on average.
+    np.testing.assert_allclose(history["loss"][0], -1.5 * history["elbo"][0], rtol=1e-4)  # batches weigh differently
+
+
+def test_the_old_format_is_refused_when_saving_not_when_loading(make_vae, tmp_path):
+    for name in ("model.h5", "model.hdf5"):
+        with pytest.raises(ValueError, match=r"cannot be read back .* Save it as a \.keras file"):
+            make_vae().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_built_networks_is_built(make_vae, x, tmp_path):
+    trained, fresh = make_vae(), make_vae()
+    assert fresh.built
+    trained.compile("adam")
+    trained.fit(x, verbose=0, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup")])
+    trained.save_weights(tmp_path / "v.weights.h5")
+    fresh.load_weights(tmp_path / "v.weights.h5")
+    for got, want in zip(fresh.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_model_of_unbuilt_networks_is_not_built(x):
+    encoder, decoder = keras.Sequential([keras.layers.Dense(4)]), keras.Sequential([keras.layers.Dense(6)])
+    vae = tfvae.VAE(encoder, decoder, posterior=DiagonalNormal(2), likelihood=tfvae.distributions.Normal(6))
+    assert not vae.built
+    vae(x)
+    assert vae.built
+
+
+@pytest.mark.parametrize("shape", [[4], [], [3, 5]])
+def test_gaussian_latent_names_what_it_takes(shape):
+    with pytest.raises(ValueError, match=r"takes a pair \(mean, log_var\), or one tensor with both in its last axis"):
+        tfvae.layers.GaussianLatent()(tf.zeros(shape))
+
+
+def test_batches_that_do_not_broadcast_are_refused():
+    normal = DiagonalNormal(3)
+    with pytest.raises(ValueError, match=r"must broadcast, not have the shapes \(4,\) and \(5,\)"):
+        tfvae.sample_and_kl(normal(tf.zeros([4, 6])), normal(tf.zeros([5, 6])), seed=[1, 2])
+
+
+def test_samples_of_discrete_posteriors_have_no_gradient_as_documented():
+    logits = tf.Variable([[0.5, -0.5]])
+    with tf.GradientTape() as tape:
+        z = tf.cast(
+            tfvae.sample_and_kl(Bernoulli(2)(logits), Bernoulli(2)(tf.zeros([1, 2])), seed=[1, 2]).z, tf.float32
+        )
+    assert tape.gradient(z, logits) is None
