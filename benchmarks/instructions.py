@@ -1,0 +1,116 @@
+"""Count the instructions per element of every pass of the kernels: ``python -m benchmarks.instructions BINARY``.
+
+``BINARY`` is ``tfvae_count`` of a build with ``-DTFVAE_BUILD_TESTS=ON``; valgrind's callgrind counts. Counts depend on
+the compiler and on nothing else, so they tell what timings on shared machines are too noisy for: with ``--check`` the
+command fails where a pass takes over 10 % more instructions than recorded, and says so where it takes over 10 % fewer.
+``--record`` writes the record anew, when a change is meant. AVX-512 is not counted: valgrind does not know it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import _report
+
+RECORD = _report.RESULTS / "instructions.csv"
+ISAS = ("avx2", "baseline")
+PASSES = ("forward", "backward", "log_ratio", "log_ratio_grad")
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+COLUMNS = ("isa", "pass", "dtype", "instructions_per_element")
+TOLERANCE = 0.10
+
+Key = tuple[str, str, str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with ``arguments``; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.instructions", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("binary", type=Path, help="tfvae_count")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--check", action="store_true", help="fail where a count grew by over 10 %%")
+    action.add_argument("--record", action="store_true", help=f"write {RECORD.name}")
+    options = parser.parse_args(arguments)
+    if shutil.which("valgrind") is None or not options.binary.is_file():
+        print(f"benchmarks.instructions needs valgrind and {options.binary}, a built tfvae_count.", file=sys.stderr)
+        return 2
+    counts = {
+        (isa, which, dtype): per_element(options.binary, isa, which, dtype)
+        for isa in ISAS
+        for which in PASSES
+        for dtype in DTYPES
+    }
+    recorded = {} if options.record else read(RECORD)
+    print(table(counts, recorded))
+    if options.record:
+        write(RECORD, counts)
+    lines = changes(counts, recorded) if options.check else []
+    print("\n".join(lines))
+    return 1 if any("more" in line for line in lines) else 0
+
+
+def per_element(binary: Path, isa: str, which: str, dtype: str) -> float:
+    """Return what one further run of a pass takes, per element: the program itself is in both counts and drops out."""
+    (first, elements), (second, _) = (_count([str(binary), isa, which, dtype, runs]) for runs in ("1", "3"))
+    return (second - first) / (2 * elements)
+
+
+def changes(counts: dict[Key, float], recorded: dict[Key, float]) -> list[str]:
+    """Return a line for every count that is off its record by more than the tolerance, or has none."""
+    lines = []
+    for key, count in counts.items():
+        if key not in recorded:
+            lines.append(
+                f"{' '.join(key)}: {count:.2f} instructions per element and no record; record it: more than none"
+            )
+            continue
+        ratio = count / recorded[key]
+        if abs(ratio - 1) > TOLERANCE:
+            word = "more" if ratio > 1 else "fewer"
+            change = f"{100 * abs(ratio - 1):.0f} % {word} than the recorded {recorded[key]:.2f}"
+            lines.append(f"{' '.join(key)}: {count:.2f} instructions per element, {change}")
+    return lines
+
+
+def table(counts: dict[Key, float], recorded: dict[Key, float]) -> str:
+    """Return the counts beside their records as text."""
+    rows = [{"case": " ".join(key), "count": count, "recorded": recorded.get(key, "")} for key, count in counts.items()]
+    return _report.table(rows, {"case": "instructions per element", "count": "counted", "recorded": "recorded"})
+
+
+def read(path: Path) -> dict[Key, float]:
+    """Return the recorded counts."""
+    return {
+        (row["isa"], row["pass"], row["dtype"]): float(row["instructions_per_element"])
+        for row in _report.read_csv(path)
+    }
+
+
+def write(path: Path, counts: dict[Key, float]) -> None:
+    """Write the record anew."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([*key, f"{count:.2f}"] for key, count in counts.items())
+
+
+def _count(command: Sequence[str]) -> tuple[int, int]:
+    """Return the instructions that ``command`` runs, and the number of elements it prints."""
+    callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    done = subprocess.run([*callgrind, *command], capture_output=True, text=True, check=False)
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode != 0 or found is None:
+        raise RuntimeError(f"{' '.join(command)} failed under valgrind:\n{done.stderr}")
+    return int(found[1]), int(done.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
