@@ -68,9 +68,7 @@ def changes(counts: dict[Key, float], recorded: dict[Key, float]) -> list[str]:
     lines = []
     for key, count in counts.items():
         if key not in recorded:
-            lines.append(
-                f"{' '.join(key)}: {count:.2f} instructions per element and no record; record it: more than none"
-            )
+            lines.append(f"{' '.join(key)}: {count:.2f} instructions per element, more than is recorded, nothing")
             continue
         ratio = count / recorded[key]
         if abs(ratio - 1) > TOLERANCE:
