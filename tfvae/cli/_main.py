@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from tfvae.cli._errors import UsageError, one_line
 from tfvae.cli._parser import build
+from tfvae.ops import _backend
 
 MISTAKE = 2
 INTERRUPTED = 130
+# What a shell reports of a program that the signal SIGPIPE (13) ended: 128 + 13.
+BROKEN_PIPE = 141
+_PACKAGE = Path(__file__).parents[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,14 +28,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``tfvae``; those of the process if None.
 
     Returns:
-        The exit code: 0; 2 for something the user can mend, told in one line on stderr; 130 after Ctrl-C.
+        The exit code: 0; 2 for something the user can mend, told in one line on stderr; 130 after Ctrl-C; 141 where
+        nobody reads the output any more, as after ``| head -1``.
     """
     try:
-        parsed = build().parse_args(arguments)
-        code: int = parsed.function(parsed)
-        return code
+        with _short_warnings():
+            return _run(arguments)
+    except BrokenPipeError:
+        _discard_unread_output()
+        return BROKEN_PIPE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        with _flushed_output():
+            parsed = build().parse_args(arguments)
+            _check_backend(computes=parsed.command != "info")
+            code: int = parsed.function(parsed)
+            return code
     except UsageError as error:
         return _complain(one_line(error, limit=2000))
+    except BrokenPipeError:
+        raise
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _complain(f"{error.strerror or one_line(error)}{where}. Check the path, its permissions and free space.")
@@ -35,6 +58,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _check_backend(computes: bool) -> None:
+    """Refuse a backend that does not exist or, before anything is computed, that is not usable."""
+    try:
+        if _backend.asked() == "native" and computes:
+            _backend.in_use()
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(str(error)) from error
+
+
 def _complain(message: str) -> int:
     print(f"tfvae: error: {message}", file=sys.stderr)
     return MISTAKE
+
+
+@contextlib.contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Show the package's own warnings in one line, without the source line they come from.
+
+    Some of them are attributed to Keras, which calls the package back, but those are plain ``UserWarning``.
+    """
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_short(message: Warning | str, category: type[Warning], filename: str, *where: Any) -> None:
+            if category is UserWarning or Path(filename).is_relative_to(_PACKAGE):
+                print(f"tfvae: warning: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                show(message, category, filename, *where)
+
+        warnings.showwarning = show_short
+        yield
+
+
+@contextlib.contextmanager
+def _flushed_output() -> Iterator[None]:
+    """Notice here, not when the interpreter ends, that the output cannot be written."""
+    try:
+        yield
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _discard_unread_output() -> None:
+    """Let what a broken pipe did not take go nowhere, or the interpreter would complain of it when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
