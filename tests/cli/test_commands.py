@@ -12,7 +12,8 @@ from PIL import Image
 
 import tfvae
 from tfvae import datasets
-from tfvae.cli import _measure, _train
+from tfvae.cli import _measure, _train, main
+from tfvae.cli._run_folder import RunFolder
 
 # Keras 3.15 converts its variables to NumPy 2 in a way that NumPy will no longer take one day.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -76,9 +77,14 @@ def test_metrics_are_those_of_the_model_on_the_test_part(trained, model, data_fi
 
 
 def test_one_test_example_has_no_standard_error(model):
-    report = json.loads(_measure.as_json(_measure.measure(model, np.zeros((1, 5), np.float32), 10, 0)))
+    measured = _measure.measure(model, np.zeros((1, 5), np.float32), 10, 0)
+    report = json.loads(_measure.as_json(measured))
     assert report["elbo_standard_error"] is None
     assert np.isfinite(report["elbo"])
+    first, *lines = _measure.describe(measured, held_out=True)
+    assert first.startswith("On 1 held-out example, in nats per example (a standard error needs at least two examples)")
+    assert "±" not in "".join(lines)
+    assert "nan" not in "".join(lines)
 
 
 def test_saved_model_gives_what_the_model_gives(trained, model, data_file):
@@ -97,8 +103,11 @@ def test_evaluate_repeats_the_metrics(tfvae_command, trained, data_file):
         assert again[name] == pytest.approx(report[name], rel=1e-5)
     code, out, _ = tfvae_command("evaluate", trained, "--data", data_file)
     assert code == 0
-    assert "On 50 held-out examples" in out
-    assert "ELBO" in out
+    # Nobody knows whether the model was trained on these; here most of them it was.
+    assert "On 50 examples, in nats per example (± standard error)" in out
+    assert " ± " in next(line for line in out.splitlines() if "ELBO" in line)
+    _, out, _ = tfvae_command("evaluate", trained)
+    assert "On 10 held-out examples" in out
 
 
 def test_sample(tfvae_command, tmp_path, trained, model):
@@ -147,6 +156,38 @@ def test_info(tfvae_command):
     assert code == 0
     assert (info["backend"], info["tfvae"]) == (backend, tfvae.__version__)
     assert {"problem", "built", "versions", "machine"} <= set(info)
+
+
+def test_earlier_export_is_replaced_as_the_help_says(tfvae_command, capsys, tmp_path, trained):
+    (tmp_path / "1").mkdir()
+    for _ in range(2):
+        assert tfvae_command("export", trained, "--output", tmp_path / "1")[0] == 0
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "a new or empty folder, or an earlier export, which is replaced" in told
+
+
+@pytest.mark.parametrize("command", ["evaluate", "reconstruct"])
+def test_help_says_which_examples_are_used(capsys, command):
+    """What ``datasets.load_examples`` does, which tests/datasets looks at."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "a .npz file with x_test the test part is used, of anything else every example" in told
+
+
+def test_commands_to_copy_are_quoted_for_the_shell(tmp_path):
+    folder = RunFolder(str(tmp_path / "my run"))
+    quoted = f"'{tmp_path / 'my run'}'"
+    told = _train._epilogue(folder, ["samples.png"])
+    for command in ("sample", "reconstruct", "evaluate"):
+        assert f"tfvae {command} {quoted} " in told
+    assert f"load_model({str(folder.model)!r})" in told
+    folder.path.mkdir()
+    folder.run.write_text("{}")
+    with pytest.raises(Exception, match=f"Continue it with `tfvae train --output {quoted} --resume`"):
+        folder.load_model()
 
 
 @pytest.mark.parametrize(

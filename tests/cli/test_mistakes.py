@@ -53,7 +53,8 @@ def test_values_outside_the_support_of_the_likelihood(tfvae_command, tmp_path):
 
 
 _WRONG_WORDS = {
-    "missing path": (["--data", "no/where.npy"], "no data set or file called"),
+    "missing path": (["--data", "no/where.npy"], "no data set or file called 'no/where.npy'. Give one of digits"),
+    "misspelt name": (["--data", "digitz"], "no data set or file called 'digitz'. Give one of digits"),
     "no data": ([], "--data is missing"),
     "latent size": (["--data", "digits", "--latent-size", "0"], "latent_size must be an integer from 1"),
     "epochs": (["--data", "digits", "--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
@@ -119,7 +120,13 @@ def test_resuming_with_other_settings_or_data(tfvae_command, tmp_path, trained, 
     np.savez(other, x=np.ones((50, 5)))
     content["settings"]["data"] = str(other)
     (copy / "run.json").write_text(json.dumps(content))
-    _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "are not those the run in")
+    refused = "are not those the run in"
+    _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), f"{refused} {copy} was begun with. Bring")
+    for command in ("evaluate", "reconstruct"):
+        code, out, err = tfvae_command(command, copy)
+        _assert_one_line(code, out, err, refused)
+        assert "or give others with --data." in err
+    assert tfvae_command("evaluate", copy, "--data", other)[0] == 0
     other.unlink()
     _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "no data set or file called")
 
@@ -139,7 +146,8 @@ def test_damaged_files_raise_req_49(tfvae_command, tmp_path, trained):
     content = model.read_bytes()
     for length in (0, 10, len(content) // 3, len(content) // 2, len(content) - 1):
         model.write_bytes(content[:length])
-        _assert_one_line(*tfvae_command("sample", copy), "model.keras cannot be read; it is truncated or damaged")
+        result = tfvae_command("sample", copy)
+        _assert_one_line(*result, "model.keras cannot be read; it is truncated or damaged (it is no whole zip archive)")
     flipped = bytearray(content)
     for position in range(len(content) // 20, len(content), len(content) // 20):
         flipped[position] ^= 0xFF

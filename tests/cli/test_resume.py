@@ -148,10 +148,12 @@ def test_resuming_a_finished_run_writes_its_results_again(tfvae_command, monkeyp
     written = []
     monkeypatch.setattr(_train, "_write_results", written.append)
     before = _state(trained)
-    code, out, _ = tfvae_command("train", "--output", trained, "--resume")
-    assert code == 0
-    assert "Going on after epoch 2" in out
-    assert len(written) == 1
+    for epochs in ("2", "1"):
+        code, out, _ = tfvae_command("train", "--output", trained, "--resume", "--epochs", epochs)
+        assert code == 0
+        assert "Going on" not in out
+        assert f"The run in {trained} already has 2 epochs, and --epochs is {epochs}: nothing is left to train" in out
+    assert len(written) == 2
     after = _state(trained)
     assert before[1] == after[1]
 
@@ -176,6 +178,13 @@ def test_best_weights_are_kept(monkeypatch, tmp_path, data_file):
     for weight, kept, last in zip(session.vae.weights, seen[1], seen[2], strict=True):
         assert (weight.numpy() == kept).all()
         assert weight.path.endswith(("kl_weight", "skipped_updates")) or (kept != last).any()
+
+
+def test_resuming_after_early_stopping_says_so(tmp_path):
+    session = object.__new__(_training.Session)
+    session.settings, session.folder = Settings(data="digits", epochs=6, patience=2), RunFolder(str(tmp_path))
+    session.progress = _checkpoint.Progress({"val_elbo": [-5, -4, -4.5, -4.2]}, 2)
+    assert "ended after epoch 4, when its validation ELBO had not risen for 2 epochs" in _train._how_it_goes_on(session)
 
 
 @pytest.mark.parametrize(

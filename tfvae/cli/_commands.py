@@ -10,7 +10,7 @@ import numpy as np
 import tfvae
 from tfvae import datasets, plots
 from tfvae.cli import _measure, _pictures
-from tfvae.cli._data import in_blocks
+from tfvae.cli._data import in_blocks, prepare_again
 from tfvae.cli._errors import UsageError, as_usage_errors, one_line
 from tfvae.cli._files import write_file
 from tfvae.cli._run_folder import Run, RunFolder, check_event_shape
@@ -19,12 +19,13 @@ _SHOWN = 12
 
 
 def evaluate(arguments: Namespace) -> int:
-    """Measure a run on held-out data."""
+    """Measure a run on its test examples, or on others."""
     folder = RunFolder(arguments.run)
     run, vae = folder.read_run(), folder.load_model()
-    x = _examples(arguments.data, run, vae)
+    x = _examples(arguments.data, run, folder, vae)
     measured = _measure.measure(vae, x, arguments.num_samples, arguments.seed)
-    print(_measure.as_json(measured) if arguments.json else "\n".join(_measure.describe(measured)))
+    lines = _measure.describe(measured, held_out=arguments.data is None)
+    print(_measure.as_json(measured) if arguments.json else "\n".join(lines))
     return 0
 
 
@@ -44,7 +45,7 @@ def reconstruct(arguments: Namespace) -> int:
     """Pass data through the model."""
     folder = RunFolder(arguments.run)
     run, vae = folder.read_run(), folder.load_model()
-    x = _examples(arguments.data, run, vae)
+    x = _examples(arguments.data, run, folder, vae)
     target = _target(arguments.output, folder)
     reconstructed = in_blocks(vae.reconstruct, x)
     figure = plots.reconstructions(x[:_SHOWN], reconstructed[:_SHOWN], count=_SHOWN)
@@ -68,13 +69,16 @@ def export(arguments: Namespace) -> int:
     return 0
 
 
-def _examples(data: str | None, run: Run, vae: tfvae.VAE) -> np.ndarray:
-    """The run's own test examples, or all of the source given; as the model expects them."""
-    name = run.settings.data if data is None else data
+def _examples(data: str | None, run: Run, folder: RunFolder, vae: tfvae.VAE) -> np.ndarray:
+    """The run's own test examples, or those of the source given; as the model expects them."""
     with as_usage_errors():
-        x = datasets.load(name).test if data is None else datasets.load_examples(name)
-        check_event_shape(x, vae, name)
-        x = datasets.binarise(x, name) if run.binarised else x
+        if data is None:
+            x = prepare_again(run, run.settings, folder.path, "give others with --data").data.test
+            check_event_shape(x, vae, run.settings.data)
+        else:
+            x = datasets.load_examples(data)
+            check_event_shape(x, vae, data)
+            x = datasets.binarise(x, data) if run.binarised else x
         vae.likelihood_family.check_support(x)
     return x
 

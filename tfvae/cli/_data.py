@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfvae import datasets, distributions
 from tfvae.cli._errors import UsageError
+from tfvae.cli._run_folder import Run
+from tfvae.cli._settings import Settings
 from tfvae.datasets._split import permutation
 
 _VALIDATION_FRACTION = 0.1
@@ -59,6 +62,17 @@ def prepare(name: str, likelihood: str) -> Parts:
     order = permutation(count, _VALIDATION_SEED)
     kept, held = np.sort(order[held_out:]), np.sort(order[:held_out])
     return Parts(data.train[kept], data.train[held], data, chosen, binarised)
+
+
+def prepare_again(run: Run, settings: Settings, folder: Path, otherwise: str) -> Parts:
+    """Prepare the data of a run anew and refuse others than it was begun with; ``otherwise`` tells what else to do."""
+    parts = prepare(settings.data, settings.likelihood)
+    if parts.digest() != run.data_sha256:
+        raise UsageError(
+            f"The data of {settings.data} are not those the run in {folder} was begun with. Bring them back, or "
+            f"{otherwise}."
+        )
+    return parts
 
 
 def batches(x: np.ndarray, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:

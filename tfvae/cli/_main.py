@@ -81,11 +81,13 @@ def _short_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def show_short(message: Warning | str, category: type[Warning], filename: str, *where: Any) -> None:
+        def show_short(
+            message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None
+        ) -> None:
             if category is UserWarning or Path(filename).is_relative_to(_PACKAGE):
                 print(f"tfvae: warning: {' '.join(str(message).split())}", file=sys.stderr)
             else:
-                show(message, category, filename, *where)
+                show(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show_short
         yield

@@ -18,7 +18,7 @@ _ROWS = 512
 
 
 def measure(vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> dict[str, Any]:
-    """Return ELBO, rate, distortion, importance-weighted log p(x) and active units on held-out examples, in nats.
+    """Return ELBO, rate, distortion, importance-weighted log p(x) and active units on examples, in nats.
 
     Each standard error is that of a mean over examples: their standard deviation divided by the root of their number.
     ``elbo`` averages 16 draws of ``z`` for every example; ``elbo = -(rate + distortion)``.
@@ -51,18 +51,26 @@ def as_json(report: dict[str, Any]) -> str:
     return json.dumps(known, indent=2)
 
 
-def describe(measured: dict[str, Any]) -> list[str]:
-    """Return the numbers as lines to read."""
+def describe(measured: dict[str, Any], held_out: bool) -> list[str]:
+    """Return the numbers as lines to read; ``held_out`` says whether the examples are known not to be trained on."""
     density = "" if measured["likelihood"] == "bernoulli" else ", a density in the data's units"
+    count = measured["examples"]
+    examples = f"{count} {'held-out ' if held_out else ''}{'example' if count == 1 else 'examples'}"
+    errors = "± standard error" if count > 1 else "a standard error needs at least two examples"
     return [
-        f"On {measured['examples']} held-out examples, in nats per example (± standard error){density}:",
-        f"  ELBO                {measured['elbo']:10.3f} ± {measured['elbo_standard_error']:.3f}"
+        f"On {examples}, in nats per example ({errors}){density}:",
+        f"  ELBO                {_with_error(measured, 'elbo')}"
         f"   = -(rate {measured['rate']:.3f} + distortion {measured['distortion']:.3f})",
-        f"  log p(x), estimated {measured['log_likelihood']:10.3f} ± {measured['log_likelihood_standard_error']:.3f}"
+        f"  log p(x), estimated {_with_error(measured, 'log_likelihood')}"
         f"   ({measured['log_likelihood_num_samples']} importance samples, effectively "
         f"{measured['effective_sample_size']:.1f})",
         f"  active latent units {measured['active_units']:6d} of {measured['latent_size']}",
     ]
+
+
+def _with_error(measured: dict[str, Any], name: str) -> str:
+    error = measured[f"{name}_standard_error"]
+    return f"{measured[name]:10.3f}" + ("" if math.isnan(error) else f" ± {error:.3f}")
 
 
 def posterior_parameters(vae: tfvae.VAE, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

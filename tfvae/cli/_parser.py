@@ -165,7 +165,10 @@ def _add_export(commands: Any) -> None:
     export = _add_run_command(commands, "export", "write a SavedModel for TensorFlow and Serving", _EXPORT_EXAMPLES)
     export.add_argument("--ops", choices=("stock", "native"), default="stock", help="(default: stock)")
     export.add_argument(
-        "--output", metavar="FOLDER", help="where to write; must be new or empty (default: saved_model in the run)"
+        "--output",
+        metavar="FOLDER",
+        help="where to write: a new or empty folder, or an earlier export, which is replaced "
+        "(default: saved_model in the run)",
     )
     export.set_defaults(function=_commands.export)
 
@@ -180,7 +183,8 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data",
         metavar="SOURCE",
-        help=f"other data, all of which are used: {_DATA} (default: the test part of the data trained on)",
+        help=f"other data: {_DATA}; of digits, the downloaded ones and a .npz file with x_test the test part is used, "
+        "of anything else every example (default: the test part of the data trained on)",
     )
 
 

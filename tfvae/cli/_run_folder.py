@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+import zipfile
 from pathlib import Path
 
 import keras
@@ -26,7 +28,7 @@ class Run:
 
 
 class RunFolder:
-    """The paths in the folder of a run."""
+    """The paths in the folder of a run, and the command to go on with it."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
@@ -36,6 +38,7 @@ class RunFolder:
         self.saved_model = self.path / "saved_model"
         self.history = self.path / "history.csv"
         self.metrics = self.path / "metrics.json"
+        self.resume_command = f"tfvae train --output {shlex.quote(str(self.path))} --resume"
 
     def check_is_new(self) -> None:
         """Raise if something is already there."""
@@ -82,15 +85,16 @@ class RunFolder:
         """Load ``model.keras``."""
         if not self.model.is_file():
             raise UsageError(
-                f"{self.path} holds no model.keras: training has not ended. "
-                f"Continue it with `tfvae train --output {self.path} --resume`."
+                f"{self.path} holds no model.keras: training has not ended. Continue it with `{self.resume_command}`."
             )
         try:
+            if not zipfile.is_zipfile(self.model):
+                raise ValueError("it is no whole zip archive")
             model = keras.models.load_model(self.model)
         except Exception as error:  # zip, JSON, HDF5 and Keras each raise their own
             raise UsageError(
                 f"{self.model} cannot be read; it is truncated or damaged ({one_line(error, 200)}). "
-                f"Write it again with `tfvae train --output {self.path} --resume`, or restore it from a copy."
+                f"Write it again with `{self.resume_command}`, or restore it from a copy."
             ) from error
         if not isinstance(model, tfvae.VAE):
             raise UsageError(

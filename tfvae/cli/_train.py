@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from argparse import Namespace
 from typing import Any
 
 import tfvae
 from tfvae import datasets
 from tfvae.cli import _measure, _networks, _pictures
-from tfvae.cli._data import Parts, prepare
+from tfvae.cli._data import Parts, prepare, prepare_again
 from tfvae.cli._errors import UsageError, as_usage_errors
 from tfvae.cli._files import write_file, write_text
 from tfvae.cli._run_folder import Run, RunFolder
@@ -42,7 +43,9 @@ def _begun(folder: RunFolder, options: dict[str, Any]) -> Session:
         raise UsageError("--data is missing: the name of a data set or a path. Only --resume goes without.")
     folder.check_is_new()
     with as_usage_errors():
-        settings = Settings(**{**options, "data": _lasting(options["data"])})
+        # What is not there is called in the message as it was typed.
+        data = _lasting(options["data"]) if os.path.exists(options["data"]) else options["data"]
+        settings = Settings(**{**options, "data": data})
         parts = prepare(settings.data, settings.likelihood)
     session = _session(parts, settings, folder)
     folder.write_run(Run(settings, parts.likelihood, parts.binarised, parts.digest()))
@@ -51,28 +54,36 @@ def _begun(folder: RunFolder, options: dict[str, Any]) -> Session:
 
 def _resumed(folder: RunFolder, options: dict[str, Any]) -> Session:
     run = folder.read_run()
-    if "data" in options:
-        options = {**options, "data": _lasting(options["data"])}
     for name, value in options.items():
         before = getattr(run.settings, name)
-        if name != "epochs" and value != before:
+        if name != "epochs" and before != (_lasting(value) if name == "data" else value):
             option = "--" + name.replace("_", "-")
             raise UsageError(
                 f"{option} is {value} and the run in {folder.path} was begun with {before}. Leave {option} out to go "
                 "on with the run, or begin another in another folder."
             )
     with as_usage_errors():
-        settings = dataclasses.replace(run.settings, **options)
-        parts = prepare(settings.data, settings.likelihood)
-    if parts.digest() != run.data_sha256:
-        raise UsageError(
-            f"The data of {settings.data} are not those the run in {folder.path} was begun with. "
-            "Bring them back, or begin another run in another folder."
-        )
+        settings = dataclasses.replace(run.settings, epochs=options.get("epochs", run.settings.epochs))
+        parts = prepare_again(run, settings, folder.path, "begin another run in another folder")
     session = _session(parts, settings, folder)
     session.restore()
-    print(f"Going on after epoch {session.progress.epoch} of the run in {folder.path}.")
+    print(_how_it_goes_on(session))
     return session
+
+
+def _how_it_goes_on(session: Session) -> str:
+    finished, settings, path = session.progress.epoch, session.settings, session.folder.path
+    if not session.ended:
+        return f"Going on after epoch {finished} of the run in {path}."
+    if finished >= settings.epochs:
+        return (
+            f"The run in {path} already has {finished} epochs, and --epochs is {settings.epochs}: nothing is left to "
+            "train. Give a larger --epochs to go on."
+        )
+    return (
+        f"The run in {path} ended after epoch {finished}, when its validation ELBO had not risen for "
+        f"{settings.patience} epochs (--patience): nothing is left to train."
+    )
 
 
 def _session(parts: Parts, settings: Settings, folder: RunFolder) -> Session:
@@ -94,17 +105,16 @@ def _keep_best(session: Session) -> int:
     """After Ctrl-C: go back to the last whole epoch, and write its best weights."""
     folder = session.folder
     session.restore()
-    resume = f"tfvae train --output {folder.path} --resume"
     progress = session.progress
     if not progress.best_epoch:
-        print(f"\nInterrupted before there were weights to keep. Go on with: {resume}", flush=True)
+        print(f"\nInterrupted before there were weights to keep. Go on with: {folder.resume_command}", flush=True)
         return _INTERRUPTED
     session.take_best_weights()
     write_file(folder.model, session.vae.save)
     print(
         f"\nInterrupted after epoch {progress.epoch} of {session.settings.epochs}. The best weights so far "
         f"(epoch {progress.best_epoch}, validation ELBO {progress.best_elbo:.3f}) are in {folder.model}.\n"
-        f"Go on with: {resume}",
+        f"Go on with: {folder.resume_command}",
         flush=True,
     )
     return _INTERRUPTED
@@ -134,15 +144,15 @@ def _write_results(session: Session) -> None:
     write_text(folder.metrics, _measure.as_json(report) + "\n")
     pictures = _pictures.draw_all(folder.path, session.vae, parts.data, progress.history, session.settings.seed)
     session.vae.export(folder.saved_model)
-    print("\n".join(_measure.describe(measured)))
+    print("\n".join(_measure.describe(measured, held_out=True)))
     print(_epilogue(folder, [picture.name for picture in pictures]))
 
 
 def _epilogue(folder: RunFolder, pictures: list[str]) -> str:
-    path = folder.path
+    path, word = folder.path, shlex.quote(str(folder.path))
     return f"""\
 Wrote into {path}:
-  model.keras           the model: import tfvae, keras; keras.models.load_model("{folder.model}")
+  model.keras           the model: import tfvae, keras; keras.models.load_model({str(folder.model)!r})
   saved_model/          the same for TensorFlow without tfvae: encode, decode, reconstruct, sample, score
   metrics.json          the numbers above
   history.csv           ELBO, reconstruction and KL of every epoch
@@ -150,6 +160,6 @@ Wrote into {path}:
   run.json, checkpoint.npz    what --resume needs
 What to do next:
   look at {path / "reconstructions.png"} and {path / "samples.png"}
-  tfvae sample {path} --number 100         new examples from the prior
-  tfvae reconstruct {path} --data FILE     pass your own data through the model
-  tfvae evaluate {path}                    the numbers again, with more --num-samples or other --data"""
+  tfvae sample {word} --number 100         new examples from the prior
+  tfvae reconstruct {word} --data FILE     pass your own data through the model
+  tfvae evaluate {word}                    the numbers again, with more --num-samples or other --data"""
