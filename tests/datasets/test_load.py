@@ -59,7 +59,8 @@ def test_real_values_are_not_binarised(tmp_path):
     [
         (np.arange(20.0).reshape(10, 2), (2,), "real"),
         (np.eye(10, dtype=bool), (10,), "binary"),
-        (np.eye(10, dtype=np.uint8), (10,), "binary"),
+        (255 * np.eye(10, dtype=np.uint8), (10,), "binary"),
+        (np.arange(20, dtype=np.uint8).reshape(10, 2), (2,), "unit"),
         (np.linspace(0, 1, 120).reshape(10, 4, 3), (4, 3, 1), "unit"),
         (np.arange(240, dtype=np.uint8).reshape(10, 4, 3, 2), (4, 3, 2), "unit"),
         (np.arange(20, dtype=np.int64).reshape(10, 2), (2,), "real"),
@@ -72,10 +73,17 @@ def test_npy(tmp_path, x, event_shape, kind):
     data = datasets.load(path)
     assert (data.event_shape, data.kind, len(data.train), len(data.test)) == (event_shape, kind, 8, 2)
     assert data.train.dtype == np.float32
-    scale = 255 if x.dtype == np.uint8 and x.ndim == 4 else 1
+    scale = 255 if x.dtype == np.uint8 else 1
     expected = (x.reshape(10, *event_shape) / scale).astype(np.float32)
     assert _rows(data.train) | _rows(data.test) == _rows(expected)
     assert np.allclose(datasets.load_examples(path), expected)
+
+
+@pytest.mark.parametrize("largest", [0, 2, 3, 254, 255])
+def test_the_scale_of_bytes_does_not_depend_on_them(tmp_path, largest):
+    np.save(tmp_path / "x.npy", np.full((1, 3, 3), largest, np.uint8))
+    # float32 of the quotient, exactly.
+    assert (datasets.load_examples(tmp_path / "x.npy") == np.float32(largest) / np.float32(255)).all()
 
 
 def test_the_split_is_always_the_same(tmp_path):
@@ -174,7 +182,11 @@ def test_missing_source_names_what_there_is(name):
 
 
 _BAD_ARRAYS = {
-    "objects": (np.array([{"a": 1}, None], dtype=object), r"not a readable \.npy file \(Object arrays"),
+    "objects": (
+        np.array([{"a": 1}, None], dtype=object),
+        r"not a readable \.npy file \(it is no NumPy file, or holds Python objects",
+    ),
+    "bytes up to 1": (np.eye(4, dtype=np.uint8), r"no value over 1, which is ambiguous.*as bool or float32"),
     "strings": (np.array([["a"], ["b"]]), r"dtype <U1; expected booleans, integers or real"),
     "complex": (np.ones((4, 2), complex), r"dtype complex128; expected"),
     "records": (np.zeros(4, [("a", "f4")]), r"expected booleans, integers or real"),
@@ -200,7 +212,7 @@ def test_bad_array_is_refused(tmp_path, case):
 
 def test_object_arrays_in_npz_are_refused(tmp_path):
     path = _save_npz(tmp_path / "a.npz", x=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match=r"not a readable \.npz file \(Object arrays"):
+    with pytest.raises(ValueError, match=r"not a readable \.npz file \(it is no NumPy file, or holds Python objects"):
         datasets.load(path)
 
 
@@ -238,7 +250,10 @@ _BAD_CSV = {
     "missing value": ("1,2\n3,\n", r"line 2, column 2, holds ''"),
     "nan": ("1,2\nnan,3\n", r"line 2, column 1, holds nan; expected a finite number"),
     "infinity": ("1,2\n4,-inf\n", r"line 2, column 2, holds -inf"),
-    "semicolons": ("1;2\n3;4\n", r"line 2, column 1 \(1;2\), holds '3;4'"),
+    "semicolons": ("1;2\n3;4\n", r"line 2, column 1 \(1;2\), holds '3;4'.* separated by semicolons; put commas"),
+    "semicolons and decimal commas": ("a;b\n1,5;2,5\n", r"line 2, has 3 values; .* separated by semicolons"),
+    "tabs": ("a\tb\n1\t2\n", r"separated by tabs; put commas between"),
+    "text column": ("a,species\n1,setosa\n", r"holds 'setosa'; .*must be numeric; only one named label or class"),
     "two labels": ("label,class,x\n1,1,2\n1,1,3\n", r"2 columns named label or class"),
     "only labels": ("label\n1\n2\n", r"is empty: its shape is \(2, 0\)"),
 }
@@ -274,8 +289,9 @@ def test_truncated_or_foreign_numpy_files_raise_req_49(tmp_path, suffix):
     bad = tmp_path / f"bad.{suffix}"
     for length in [0, 1, 5, 9, 60, 100, len(content) // 2, len(content) - 1]:
         bad.write_bytes(content[:length])
-        with pytest.raises(ValueError, match=rf"not a readable \.{suffix} file .* Save it again"):
+        with pytest.raises(ValueError, match=rf"not a readable \.{suffix} file .* Save it again") as refusal:
             datasets.load(bad)
+        assert "allow_pickle" not in str(refusal.value)
 
 
 def test_npy_under_the_name_of_an_archive_and_back(tmp_path):

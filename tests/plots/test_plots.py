@@ -43,11 +43,79 @@ def test_training_curves():
     assert all(axes.get_ylabel() == "nats per example" and axes.get_xlabel() == "epoch" for axes in figure.axes)
     assert figure.axes[0].lines[0].get_xdata().tolist() == [1, 2, 3, 4]
     assert figure.axes[0].lines[1].get_ydata().tolist() == HISTORY["val_elbo"]
-    assert _texts(figure.axes[0]) == ["training", "validation", "best: -44.00 in epoch 3"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "best: -44.00 in epoch 3"]
+
+
+def test_legend_of_training_curves_is_outside_of_the_panels():
+    """Where neither the curves nor the line of the best epoch run through its words."""
+    figure = plots.training_curves(HISTORY)
+    _render(figure)
+    (legend,) = figure.legends
+    words = legend.get_window_extent()
+    assert not any(words.overlaps(axes.get_window_extent()) for axes in figure.axes)
+    assert words.x0 >= 0
+    assert words.x1 <= figure.bbox.x1
+
+
+def _long_history(epochs, start=(), end=()):
+    """A slow rise from -40 to -35, the first or the last epochs replaced."""
+    elbo = np.linspace(-40, -35, epochs)
+    elbo[: len(start)] = start
+    elbo[epochs - len(end) :] = end
+    kl = np.where(elbo < -50, 0.0, 10.0)
+    return {"elbo": elbo, "val_elbo": elbo - 1, "reconstruction": elbo + kl, "val_reconstruction": elbo + kl, "kl": kl}
+
+
+def _shows_everything(axes):
+    low, high = axes.get_ylim()
+    values = np.concatenate([line.get_ydata() for line in axes.lines if "training" in line.get_label()])
+    return low < values.min() <= values.max() < high
+
+
+def test_a_steep_start_may_leave_the_panel_and_the_title_says_so():
+    figure = plots.training_curves(_long_history(100, start=(-500, -90)))
+    _render(figure)
+    elbo, reconstruction, kl = figure.axes
+    assert elbo.get_title() == "ELBO (axis fits epoch 11 on)"
+    assert reconstruction.get_title() == "reconstruction, log p(x|z) (axis fits epoch 11 on)"
+    # From -40.5, validation in epoch 11, to -35, training in the last.
+    assert -42 < elbo.get_ylim()[0] < -40.4
+    assert -35 < elbo.get_ylim()[1] < -34
+    assert kl.get_title() == "KL(q(z|x) ‖ p(z))"
+    assert _shows_everything(kl), "a KL of 0 in the first epochs is news"
 
 
 @pytest.mark.parametrize(
-    "history", [{"elbo": [-3.0]}, {"elbo": [-3.0], "val_elbo": [np.nan]}, {"elbo": [np.nan] * 3}, {"elbo": [2.0, 2.0]}]
+    ("epochs", "start", "end"),
+    [
+        (19, (-500,), ()),
+        (100, (-47,), ()),
+        (100, (), (-90, -300)),
+        (100, (-500,), (-300,)),
+        # The best epoch is the first: it stays in the picture.
+        (100, (900,), ()),
+    ],
+    ids=["short run", "less than threefold", "late collapse", "both", "best first"],
+)
+def test_nothing_else_is_left_out(epochs, start, end):
+    figure = plots.training_curves(_long_history(epochs, start, end))
+    _render(figure)
+    assert all(_shows_everything(axes) for axes in figure.axes)
+    assert not any("fits" in axes.get_title() for axes in figure.axes)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        {"elbo": [-3.0]},
+        {"elbo": [-3.0], "val_elbo": [np.nan]},
+        {"elbo": [np.nan] * 3},
+        {"elbo": [2.0, 2.0]},
+        {"elbo": [np.nan] * 30},
+        {"elbo": [-9.0] + [2.0] * 30},
+        {"elbo": [-9.0] * 3 + [np.nan] * 27},
+    ],
 )
 def test_training_curves_of_odd_histories(history):
     _render(plots.training_curves(history))
@@ -140,7 +208,9 @@ def test_latent_space_of_many_dimensions_shows_its_principal_components():
 
 @pytest.mark.parametrize("mean", [np.zeros((5, 3)), np.ones((1, 3)), np.ones((1, 1))])
 def test_latent_space_without_variance(mean):
-    _render(plots.latent_space(mean))
+    figure = plots.latent_space(mean)
+    _render(figure)
+    assert "variance" not in figure.axes[0].get_xlabel() + figure.axes[0].get_ylabel()
 
 
 def test_latent_space_names_classes():
@@ -171,7 +241,7 @@ def test_kl_of_many_dimensions_shows_the_largest():
     figure = plots.kl_per_dimension(np.linspace(0, 1, 300))
     _render(figure)
     assert len(figure.axes[0].patches) == 64
-    assert figure.axes[0].get_title() == "297 of 300 dimensions in use, 150.00 nats in all"
+    assert figure.axes[0].get_title() == "297 of 300 dimensions have a KL over 0.01 nats; 150.00 nats in all"
 
 
 @pytest.mark.parametrize("kl", [[], 1.0, np.ones((2, 2, 2))])

@@ -11,6 +11,10 @@ import numpy as np
 from tfvae.datasets._examples import Source, as_examples
 
 _LABEL_COLUMNS = ("label", "class")
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+_ABOUT_WORDS = (
+    " Every column must be numeric; only one named label or class is taken for labels, which are integers: 0, 1, 2, ..."
+)
 
 
 def read_csv(path: Path) -> Source:
@@ -60,13 +64,15 @@ def _numbers(path: Path, line: int, row: list[str], width: int, header: list[str
     if len(row) != width:
         raise ValueError(
             f"{path}, line {line}, has {len(row)} values; expected {width}, as in its first line. "
-            "Give every line the same number of values."
+            f"Give every line the same number of values.{_about_separator(row)}"
         )
     try:
         numbers = np.array([float(cell) for cell in row])
     except ValueError:
         column = next(i for i, cell in enumerate(row) if not _is_number(cell))
-        raise ValueError(_describe_cell(path, line, column, header, f"{row[column].strip()!r}")) from None
+        cell = row[column].strip()
+        hint = _about_separator(row) or (_ABOUT_WORDS if cell else "")
+        raise ValueError(_describe_cell(path, line, column, header, repr(cell)) + hint) from None
     if not np.isfinite(numbers).all():
         column = int(np.argmin(np.isfinite(numbers)))
         raise ValueError(_describe_cell(path, line, column, header, str(numbers[column])))
@@ -79,6 +85,11 @@ def _describe_cell(path: Path, line: int, column: int, header: list[str] | None,
         f"{path}, line {line}, column {column + 1}{name}, holds {found}; expected a finite number. "
         "Fill in, convert or remove that value."
     )
+
+
+def _about_separator(row: list[str]) -> str:
+    found = next((name for sign, name in _OTHER_SEPARATORS.items() if any(sign in cell for cell in row)), None)
+    return "" if found is None else f" The values seem to be separated by {found}; put commas between them."
 
 
 def _all_numbers(row: list[str]) -> bool:

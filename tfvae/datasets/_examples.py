@@ -30,7 +30,11 @@ class Source:
 
 
 def as_examples(x: np.ndarray, labels: np.ndarray | None, where: str) -> Examples:
-    """Check an array and its labels; ``where`` names them in messages."""
+    """Check an array and its labels; ``where`` names them in messages.
+
+    What becomes of the values depends on the type alone: bytes (uint8) are divided by 255, so that a dark image has the
+    scale of all others; booleans are 0 and 1; other numbers stay what they are.
+    """
     x = _as_float32(_as_shaped(_as_numeric(x, where), where), where)
     return Examples(x, None if labels is None else _as_labels(labels, len(x), where))
 
@@ -66,7 +70,13 @@ def _as_shaped(x: np.ndarray, where: str) -> np.ndarray:
 
 
 def _as_float32(x: np.ndarray, where: str) -> np.ndarray:
-    if x.dtype == np.uint8 and x.ndim == 4 and x.max() > 1:
+    if x.dtype == np.uint8:
+        if x.max() == 1:
+            raise ValueError(
+                f"{where} has dtype uint8 and no value over 1, which is ambiguous: images of bytes reach up to 255 and "
+                "are divided by that. Store 0/1 data as bool or float32: x.astype(bool). For images this dark: "
+                "x.astype('float32') / 255."
+            )
         return x.astype(np.float32) / np.float32(255)
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(x, dtype=np.float32)

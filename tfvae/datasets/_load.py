@@ -39,8 +39,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Dataset:
               or ``class`` holds integer labels;
             - a folder of images of one size; where it has sub-folders, each is a class.
 
-            A name wins over a file of the same name: write ``./digits`` for the file. Images stored as bytes (uint8)
-            are divided by 255. Pickled objects are never read.
+            A name wins over a file of the same name: write ``./digits`` for the file. Bytes (uint8) are divided by 255,
+            whatever they hold; store 0/1 data as bool or float32. Pickled objects are never read.
 
     Raises:
         FileNotFoundError: if there is no such name or path.

@@ -71,4 +71,7 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
 
 def _unreadable(path: Path, suffix: str, error: Exception) -> ValueError:
     reason = " ".join(str(error).split()) or type(error).__name__
+    if "allow_pickle" in reason:
+        # NumPy takes every file without its own mark for a pickle, and tells how to have that read.
+        reason = "it is no NumPy file, or holds Python objects, which are never read"
     return ValueError(f"{path} is not a readable {suffix} file ({reason}). {_REMEDY}")

@@ -16,12 +16,15 @@ _PANELS = {
     "reconstruction": "reconstruction, log p(x|z)",
     "kl": "KL(q(z|x) ‖ p(z))",
 }
+_LONG_RUN = 20
+_MOST_STRETCH = 3.0
 
 
 def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """Draw ELBO, reconstruction and KL after every epoch, on the training and, where there is one, the validation set.
 
-    The best validation ELBO is marked. The vertical range leaves out the steep start, so that the rest can be read.
+    The best validation ELBO is marked. In runs of 20 epochs or more, the axes of ELBO and reconstruction leave out the
+    first tenth of the epochs (but not the best) where it would stretch them more than threefold, and the titles say so.
 
     Args:
         history: per epoch, in nats per example: ``elbo``, ``reconstruction``, ``kl`` and the same with ``val_`` in
@@ -41,11 +44,17 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     panels = [name for name in _PANELS if name in curves]
     _check(curves, panels)
     figure = _style.new_figure(4.4 * len(panels), 3.6, "Training")
+    best = _best(curves.get("val_elbo"))
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
-        _draw(axes, curves[name], curves.get("val_" + name), _PANELS[name])
-    if "val_elbo" in curves:
-        _mark_best(figure, curves["val_elbo"])
-    figure.axes[0].legend(fontsize=8, frameon=False, loc="lower right")
+        lines = [curves[key] for key in (name, "val_" + name) if key in curves]
+        _draw(axes, lines, _PANELS[name])
+        if name != "kl":
+            _fit(axes, lines, best)
+    if best is not None:
+        _mark_best(figure, best, float(curves["val_elbo"][best]))
+    # Below the panels, where no curve and no mark runs through the words.
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -60,43 +69,56 @@ def _check(curves: Mapping[str, np.ndarray], panels: Sequence[str]) -> None:
         raise ValueError(f"The curves have different lengths: {lengths}. Give one value of each for every epoch.")
 
 
-def _draw(axes: Axes, training: np.ndarray, validation: np.ndarray | None, title: str) -> None:
-    epochs = np.arange(1, len(training) + 1)
+def _best(validation: np.ndarray | None) -> int | None:
+    """The index of the epoch with the best validation ELBO."""
+    if validation is None or not np.isfinite(validation).any():
+        return None
+    return int(np.nanargmax(validation))
+
+
+def _draw(axes: Axes, lines: Sequence[np.ndarray], title: str) -> None:
+    """Draw the training curve and, if there are two, the validation curve."""
+    epochs = np.arange(1, len(lines[0]) + 1)
     marker = "o" if len(epochs) == 1 else None
-    axes.plot(epochs, training, color=_style.TRAINING, linewidth=1.6, marker=marker, label="training")
-    if validation is not None:
-        axes.plot(epochs, validation, color=_style.VALIDATION, linewidth=1.6, marker=marker, label="validation")
+    styles = ((_style.TRAINING, "training"), (_style.VALIDATION, "validation"))
+    for line, (color, label) in zip(lines, styles, strict=False):
+        axes.plot(epochs, line, color=color, linewidth=1.6, marker=marker, label=label)
     axes.set_xlabel("epoch", fontsize=9)
     axes.set_ylabel("nats per example", fontsize=9)
     axes.set_title(title, fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    axes.set_ylim(_range(training if validation is None else np.concatenate([training, validation])))
     _style.tidy(axes)
 
 
-def _range(values: np.ndarray) -> tuple[float, float] | None:
-    """The range without the lowest tenth of the values: those of the first epochs."""
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return None
-    low, high = np.quantile(values, 0.1), values.max()
-    if low >= high:
-        return None
-    margin = 0.06 * (high - low)
-    return float(low - margin), float(high + margin)
-
-
-def _mark_best(figure: Figure, validation: np.ndarray) -> None:
-    if not np.isfinite(validation).any():
+def _fit(axes: Axes, lines: Sequence[np.ndarray], best: int | None) -> None:
+    """Let a steep start run out of the panel, and say so in its title."""
+    epochs = len(lines[0])
+    if epochs < _LONG_RUN:
         return
-    best = int(np.nanargmax(validation))
+    first = epochs // 10 if best is None else min(epochs // 10, best)
+    all_low, all_high = _extent(lines)
+    low, high = _extent([line[first:] for line in lines])
+    if not 0 < _MOST_STRETCH * (high - low) < all_high - all_low:
+        return
+    margin = 0.06 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_title(f"{axes.get_title()} (axis fits epoch {first + 1} on)", fontsize=10)
+
+
+def _extent(lines: Sequence[np.ndarray]) -> tuple[float, float]:
+    values = np.concatenate(lines)
+    values = values[np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def _mark_best(figure: Figure, best: int, elbo: float) -> None:
     for axes in figure.axes:
         axes.axvline(best + 1, color=_style.HIGHLIGHT, linewidth=1, linestyle=":")
     figure.axes[0].plot(
         best + 1,
-        validation[best],
+        elbo,
         "o",
         color=_style.HIGHLIGHT,
         markersize=5,
-        label=f"best: {validation[best]:.2f} in epoch {best + 1}",
+        label=f"best: {elbo:.2f} in epoch {best + 1}",
     )

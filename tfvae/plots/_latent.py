@@ -63,11 +63,12 @@ def latent_space(mean: Any, labels: Any | None = None, class_names: Sequence[str
 def kl_per_dimension(kl: Any, threshold: float = 0.01) -> Figure:
     """Draw the KL to the prior of every latent dimension, averaged over examples, largest first.
 
-    Dimensions at or below ``threshold`` nats are drawn pale: the model makes no use of them.
+    Dimensions at or below ``threshold`` nats are drawn pale, and the title counts the others. (Active units, as
+    ``tfvae.metrics.active_units`` counts them, are those whose posterior mean varies over the data.)
 
     Args:
         kl: mean KL of each dimension in nats, ``[D]``, or of every example, ``[N, D]``.
-        threshold: nats above which a dimension counts as used.
+        threshold: nats.
 
     Raises:
         ValueError: if ``kl`` is not of shape ``[D]`` or ``[N, D]`` with at least one value.
@@ -76,7 +77,7 @@ def kl_per_dimension(kl: Any, threshold: float = 0.01) -> Figure:
 
     >>> from tfvae import plots
     >>> plots.kl_per_dimension([1.5, 0.0, 0.3]).axes[0].get_title()
-    '2 of 3 dimensions in use, 1.80 nats in all'
+    '2 of 3 dimensions have a KL over 0.01 nats; 1.80 nats in all'
     """
     values = np.asarray(kl, dtype=np.float64)
     if values.ndim not in (1, 2) or values.size == 0:
@@ -85,14 +86,11 @@ def kl_per_dimension(kl: Any, threshold: float = 0.01) -> Figure:
     order = np.argsort(-values, kind="stable")[:_MAX_BARS]
     figure = _style.new_figure(float(np.clip(0.24 * len(order) + 1.8, 4.8, 9.0)), 3.6, "KL per latent dimension")
     axes = figure.subplots()
-    used = values > threshold
-    colors = [_style.VALIDATION if used[i] else "#cbd2d9" for i in order]
+    over = values > threshold
+    colors = [_style.VALIDATION if over[i] else "#cbd2d9" for i in order]
     axes.bar(np.arange(len(order)), values[order], color=colors, width=0.75)
-    axes.set_title(
-        f"{int(used.sum())} of {len(values)} dimensions in use, {values.sum():.2f} nats in all",
-        fontsize=9,
-        color=_style.MUTED,
-    )
+    counted = f"{int(over.sum())} of {len(values)} dimensions have a KL over {threshold:g} nats"
+    axes.set_title(f"{counted}; {values.sum():.2f} nats in all", fontsize=9, color=_style.MUTED)
     axes.set_xticks(np.arange(len(order)), [str(i) for i in order])
     largest = ", largest first" if len(order) == len(values) else f", the {len(order)} largest"
     axes.set_xlabel("latent dimension" + largest, fontsize=9)
@@ -152,8 +150,8 @@ def _plane(points: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
     variance = np.zeros(2)
     variance[: len(singular[:2])] = singular[:2] ** 2
-    share = variance / max(float((singular**2).sum()), np.finfo(np.float64).tiny)
     plane = np.zeros((len(points), 2))
     plane[:, : len(directions[:2])] = centred @ directions[:2].T
-    first, second = (f"principal component {i + 1} of z ({share[i]:.0%} of the variance)" for i in range(2))
-    return plane, (first, second)
+    total = float((singular**2).sum())
+    shares = [f" ({part / total:.0%} of the variance)" if total > 0 else "" for part in variance]
+    return plane, (f"principal component 1 of z{shares[0]}", f"principal component 2 of z{shares[1]}")
