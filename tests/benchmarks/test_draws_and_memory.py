@@ -18,7 +18,9 @@ from benchmarks import (  # noqa: E402
     _report,
     _rivals_log_ratio,
     _rivals_tensorflow,
+    _timing,
     instructions,
+    latent_sizes,
     peak_memory,
     reparameterize_log_ratio,
 )
@@ -150,3 +152,15 @@ def test_every_pass_has_a_recorded_count():
     recorded = instructions.read(instructions.RECORD)
     expected = {(i, p, d) for i in instructions.ISAS for p in instructions.PASSES for d in instructions.DTYPES}
     assert set(recorded) == expected
+
+
+@pytest.mark.skipif(not BUILT, reason="times the compiled kernels by themselves")
+def test_sizes_are_compared_with_their_neighbours(tmp_path, monkeypatch):
+    monkeypatch.setattr(latent_sizes, "EFFORT", _timing.QUICK)
+    path = tmp_path / "latent_sizes.csv"
+    assert latent_sizes.main(["--sizes", "2", "3", "5", "--output", str(path)]) == 0
+    rows = [row for row in _report.read_csv(path) if row["pass"] == "forward"]
+    assert [(row["latent"], row["rows"]) for row in rows] == [("2", "32768"), ("3", "21845"), ("5", "13107")]
+    times = [float(row["ns_per_element"]) for row in rows]
+    assert float(rows[0]["over_neighbour"]) == pytest.approx(times[0] / times[1], rel=1e-4)
+    assert rows[2]["over_neighbour"] == ""

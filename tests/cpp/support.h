@@ -25,11 +25,11 @@ std::vector<const KernelTable*> tested_kernels();
 
 #define TFVAE_FOR_EVERY_ISA(suite) INSTANTIATE_TEST_SUITE_P(Isa, suite, ::testing::ValuesIn(tested_kernels()), isa_name)
 
-// The stream's words as the paper defines them, one at a time.
-inline std::vector<uint32_t> scalar_words(const int64_t seed[2], int64_t count) {
+// The stream's words as the paper defines them, one at a time, from those of `group` on.
+inline std::vector<uint32_t> scalar_words(const int64_t seed[2], int64_t count, uint64_t group = 0) {
   const auto stream = scalar::stream_of_seed(seed[0], seed[1]);
   std::vector<uint32_t> words;
-  for (uint64_t group = 0; static_cast<int64_t>(words.size()) < count; ++group) {
+  for (; static_cast<int64_t>(words.size()) < count; ++group) {
     const auto w = scalar::philox<uint64_t>(group, stream);
     for (uint64_t word : {w.w0, w.w1, w.w2, w.w3}) words.push_back(static_cast<uint32_t>(word));
   }
@@ -37,9 +37,10 @@ inline std::vector<uint32_t> scalar_words(const int64_t seed[2], int64_t count) 
   return words;
 }
 
-// Box-Muller by the C library in double precision, on those words.
-inline std::vector<double> libm_normals(const int64_t seed[2], int64_t count) {
-  const auto words = scalar_words(seed, (count + 3) / 4 * 4);
+// Box-Muller by the C library in double precision, on those words: the normals of the elements from `begin` on.
+inline std::vector<double> libm_normals(const int64_t seed[2], int64_t count, int64_t begin = 0) {
+  const int64_t lead = begin % 4;
+  const auto words = scalar_words(seed, (lead + count + 3) / 4 * 4, begin / 4);
   std::vector<double> normals;
   for (size_t i = 0; i < words.size(); i += 2) {
     const double u = std::max((words[i] & 0x7fffff) / 8388608.0, double(1e-7f));
@@ -47,6 +48,7 @@ inline std::vector<double> libm_normals(const int64_t seed[2], int64_t count) {
     normals.push_back(std::sqrt(-2 * std::log(u)) * std::sin(angle));
     normals.push_back(std::sqrt(-2 * std::log(u)) * std::cos(angle));
   }
+  normals.erase(normals.begin(), normals.begin() + lead);
   normals.resize(count);
   return normals;
 }
