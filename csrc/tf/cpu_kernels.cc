@@ -2,6 +2,7 @@
 // gradient op can be called without its forward op.
 #include "csrc/cpu/dispatch.h"
 #include "csrc/cpu/run.h"
+#include "csrc/tf/outputs.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/register_types.h"
 #include "tensorflow/core/platform/threadpool.h"
@@ -86,19 +87,12 @@ absl::Status fill_common(OpKernelContext* context, CommonParams* params, TensorS
   return fill_prior(context, mean.shape(), params);
 }
 
-// Allocates output `index`; gives where its elements go.
-absl::Status output(OpKernelContext* context, int index, const TensorShape& shape, void** data) {
-  Tensor* tensor = nullptr;
-  TF_RETURN_IF_ERROR(context->allocate_output(index, shape, &tensor));
-  *data = tensor->data();
-  return absl::OkStatus();
-}
-
+// inputs: those of the shape of mean that are read element by element with the outputs.
 template <class Params>
-absl::Status gradient_outputs(OpKernelContext* context, Params* params) {
-  const TensorShape& shape = context->input(0).shape();
-  TF_RETURN_IF_ERROR(output(context, 0, shape, &params->dmean));
-  TF_RETURN_IF_ERROR(output(context, 1, shape, &params->dlog_var));
+absl::Status gradient_outputs(OpKernelContext* context, absl::Span<const int> inputs, Params* params) {
+  const TensorShape shape = context->input(0).shape();
+  TF_RETURN_IF_ERROR(output_in_place(context, inputs, 0, shape, &params->dmean));
+  TF_RETURN_IF_ERROR(output_in_place(context, inputs, 1, shape, &params->dlog_var));
   if (params->prior == PriorShape::kNone) return absl::OkStatus();
   const TensorShape prior = params->prior == PriorShape::kFull ? shape : TensorShape({params->columns});
   TF_RETURN_IF_ERROR(output(context, 2, prior, &params->dprior_mean));
@@ -149,8 +143,8 @@ class ReparameterizeKl : public KernelBase {
     params.dtype = kDType<T>;
     params.per_dimension = per_dimension_;
     TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
-    const TensorShape& shape = context->input(0).shape();
-    TF_RETURN_IF_ERROR(output(context, 0, shape, &params.z));
+    const TensorShape shape = context->input(0).shape();
+    TF_RETURN_IF_ERROR(output_in_place(context, {0, 1}, 0, shape, &params.z));
     TF_RETURN_IF_ERROR(output(context, 1, per_dimension_ ? shape : rows, &params.kl));
     return run(context, kernels_->forward, params);
   }
@@ -178,7 +172,7 @@ class ReparameterizeKlGrad : public KernelBase {
     TF_RETURN_IF_ERROR(expect_shape("dkl", context->input(4), "the shape of kl", per_dimension_ ? shape : rows));
     params.dz = context->input(3).data();
     params.dkl = context->input(4).data();
-    TF_RETURN_IF_ERROR(gradient_outputs(context, &params));
+    TF_RETURN_IF_ERROR(gradient_outputs(context, {3, 0, 1}, &params));
     return run(context, kernels_->backward, params);
   }
 
@@ -233,7 +227,7 @@ class ReparameterizeLogRatioGrad : public KernelBase {
     TF_RETURN_IF_ERROR(expect_shape("dlog_ratio", context->input(4), "the shape of log_ratio", rows));
     params.dz = context->input(3).data();
     params.dlog_ratio = context->input(4).data();
-    TF_RETURN_IF_ERROR(gradient_outputs(context, &params));
+    TF_RETURN_IF_ERROR(gradient_outputs(context, {}, &params));
     return run(context, kernels_->log_ratio_grad, params);
   }
 
