@@ -52,7 +52,8 @@ class GraphRival:
 
     ``xla`` compiles the graph; ``compiled`` says that it needs tfvae's compiled library.
 
-    Inputs are arguments of the function and every result is returned, so nothing is folded or pruned away.
+    Inputs are arguments of the function and every result is returned, or of a chain one element of it, so nothing is
+    folded or pruned away.
     A call runs ``ops`` ops chained in one graph, each reading what the one before it wrote, so that the time of one op
     can be told from that of calling a function from Python. One only for XLA, which would fuse the chain.
 
@@ -78,30 +79,30 @@ class GraphRival:
         return functools.partial(compiled.get_concrete_function(*arguments), *arguments)
 
     def _forward(self, inputs: Inputs, tensors: dict[str, tf.Tensor], ops: int) -> tuple[Any, tuple[Any, ...]]:
-        def run(mean: tf.Tensor, log_var: tf.Tensor, *seeds: tf.Tensor) -> Any:
+        def run(mean: tf.Tensor, log_var: tf.Tensor, seeds: tf.Tensor) -> Any:
             kls = []
-            for seed in seeds:
+            for seed in tf.unstack(seeds):
                 z, kl = self.forward(mean, log_var, seed)
                 kls.append(kl)
                 mean = z if z.shape == mean.shape else z[0]
-            return z, kls
+            return z, kls[0] if ops == 1 else _first_elements(kls)
 
-        seeds = [tf.constant([2013 + i, 1312], tf.int32) for i in range(ops)]
-        return run, (tensors["mean"], tensors["log_var"], *seeds)
+        # One tensor, because a call takes some 20 us for every argument it has.
+        seeds = tf.constant([[2013 + i, 1312] for i in range(ops)], tf.int32)
+        return run, (tensors["mean"], tensors["log_var"], seeds)
 
     def _backward(self, inputs: Inputs, tensors: dict[str, tf.Tensor], ops: int) -> tuple[Any, tuple[Any, ...]]:
         gradient = inputs.once(self.forward, lambda: Gradient(self.forward, tensors))
 
-        def run(dz: tf.Tensor, *others: tf.Tensor) -> Any:
+        def run(dz: tf.Tensor, dkl: tf.Tensor, *kept: tf.Tensor) -> Any:
             dmean, dlog_vars = dz, []
-            for dkl in others[:ops]:
+            for _ in range(ops):
                 dz, dkl = _chained(dz, dkl, dmean)
-                dmean, dlog_var = gradient(dz, dkl, others[ops:])
+                dmean, dlog_var = gradient(dz, dkl, kept)
                 dlog_vars.append(dlog_var)
-            return dmean, dlog_vars
+            return dmean, dlog_vars[0] if ops == 1 else _first_elements(dlog_vars)
 
-        dkls = [tf.identity(gradient.dkl + i / 1024) for i in range(ops)]
-        return run, (tensors["dz"], *dkls, *gradient.kept)
+        return run, (tensors["dz"], gradient.dkl, *gradient.kept)
 
     def _both(self, inputs: Inputs, tensors: dict[str, tf.Tensor], ops: int) -> tuple[Any, tuple[Any, ...]]:
         def run(mean: tf.Tensor, log_var: tf.Tensor, dz: tf.Tensor, dkl: tf.Tensor, seed: tf.Tensor) -> Any:
@@ -120,6 +121,11 @@ def _chained(dz: tf.Tensor, dkl: tf.Tensor, dmean: tf.Tensor) -> tuple[tf.Tensor
         return dmean, dkl
     # Of several draws: a term too small to change dkl, which no optimizer of graphs removes.
     return dz, dkl + 2.0**-100 * tf.cast(tf.reshape(dmean, [-1])[0], dkl.dtype)
+
+
+def _first_elements(tensors: list[tf.Tensor]) -> tf.Tensor:
+    """Return the sum of the first element of each: so all are computed, and one more op returns no further tensor."""
+    return tf.add_n([tf.reshape(tensor, [-1])[0] for tensor in tensors])
 
 
 class Gradient:
@@ -165,12 +171,12 @@ def build_empty(inputs: Inputs, which: str, ops: int) -> Call:
     count = 2 * ops if which == "both" else ops
     tensors = inputs.once("tensorflow", lambda: _tensors(inputs))
 
-    def run(mean: tf.Tensor, log_var: tf.Tensor) -> tf.Tensor:
-        shape, empty = mean.shape.as_list(), mean
+    def run(mean: tf.Tensor, log_var: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shape, empties = mean.shape.as_list(), [mean]
         for _ in range(count):
-            with tf.control_dependencies([empty, log_var]):
-                empty = tf.raw_ops.Empty(shape=shape, dtype=mean.dtype, init=False)
-        return empty
+            with tf.control_dependencies([empties[-1], log_var]):
+                empties.append(tf.raw_ops.Empty(shape=shape, dtype=mean.dtype, init=False))
+        return empties[-1], empties[1] if count == 1 else _first_elements(empties[1:])
 
     arguments = (tensors["mean"], tensors["log_var"])
     return functools.partial(tf.function(run, autograph=False).get_concrete_function(*arguments), *arguments)

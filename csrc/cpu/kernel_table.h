@@ -12,7 +12,7 @@ namespace tfvae {
 struct Work {
   int64_t items;
   int64_t scratch_bytes;
-  int64_t nanoseconds_per_item;  // Roughly, for deciding whether threads pay.
+  int64_t cycles_per_item;  // Roughly, for deciding whether threads pay.
 };
 
 template <class Params>

@@ -9,16 +9,16 @@
 namespace tfvae {
 
 // Calls body(begin, end) on pieces that make up [0, count), in parallel or not, and returns when all are done.
-// nanoseconds: about what one of the count takes, for deciding whether threads pay.
+// cycles: about what one of the count takes, for deciding whether threads pay.
 using ParallelFor =
-    std::function<void(int64_t count, int64_t nanoseconds, const std::function<void(int64_t, int64_t)>& body)>;
+    std::function<void(int64_t count, int64_t cycles, const std::function<void(int64_t, int64_t)>& body)>;
 
 // scratch: kernel.work(params).scratch_bytes, aligned to 8 bytes.
 template <class Params>
 void run_kernel(const Kernel<Params>& kernel, const Params& params, void* scratch, const ParallelFor& parallel) {
   const Work work = kernel.work(params);
   if (work.items > 0) {
-    parallel(work.items, work.nanoseconds_per_item,
+    parallel(work.items, work.cycles_per_item,
              [&](int64_t begin, int64_t end) { kernel.run(params, scratch, begin, end); });
   }
   kernel.finish(params, scratch);

@@ -29,9 +29,9 @@ constexpr DType kDType<double> = DType::kFloat64;
 // TensorFlow's own pool; a piece of work too small to share runs at once on the calling thread.
 ParallelFor parallel_for(OpKernelContext* context) {
   auto* workers = context->device()->tensorflow_cpu_worker_threads()->workers;
-  return [workers](int64_t count, int64_t nanoseconds, const std::function<void(int64_t, int64_t)>& body) {
+  return [workers](int64_t count, int64_t cycles, const std::function<void(int64_t, int64_t)>& body) {
     using tensorflow::thread::ThreadPool;
-    workers->ParallelFor(count, ThreadPool::SchedulingParams::Adaptive(nanoseconds), body);
+    workers->ParallelFor(count, ThreadPool::SchedulingParams::Adaptive(cycles), body);
   };
 }
 
@@ -123,6 +123,10 @@ class KernelBase : public OpKernel {
   }
 
   void Compute(OpKernelContext* context) final { OP_REQUIRES_OK(context, compute(context)); }
+
+  // The executor hands expensive ops to another thread, whose waking takes longer than the op does for the small
+  // tensors of most models. Large ones divide themselves over the threads, wherever they start.
+  bool IsExpensive() final { return false; }
 
  protected:
   virtual absl::Status compute(OpKernelContext* context) = 0;

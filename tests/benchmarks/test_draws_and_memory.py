@@ -53,8 +53,8 @@ RIVALS = ["reference", "stock", "probability", *COMPILED]
 def test_rivals_compute_the_same(name):
     inputs = _cases.make_inputs(_cases.DrawsCase(5, 3, "float32"))
     rival = _rivals_tensorflow.GraphRival(getattr(_rivals_log_ratio, name)(50))
-    got_z, (got_log_ratio,) = rival.build(inputs, "forward", 1)()
-    got_dmean, (got_dlog_var,) = rival.build(inputs, "backward", 1)()
+    got_z, got_log_ratio = rival.build(inputs, "forward", 1)()
+    got_dmean, got_dlog_var = rival.build(inputs, "backward", 1)()
     eps = tf.random.stateless_normal([50, 5, 3], [2013, 1312], alg="philox").numpy().astype("float64")
     std = np.exp(inputs.log_var / 2.0)
     if name == "probability":  # Makes its own of the seed; any draws do to compare with.
@@ -74,12 +74,10 @@ def test_rivals_compute_the_same(name):
 def test_chained_gradients_all_run():
     inputs = _cases.make_inputs(_cases.DrawsCase(5, 3, "float32"))
     rival = _rivals_tensorflow.GraphRival(_rivals_log_ratio.stock(50))
-    _, (single,) = rival.build(inputs, "backward", 1)()
-    dmean, dlog_vars = rival.build(inputs, "backward", 3)()
+    _, single = rival.build(inputs, "backward", 1)()
+    dmean, first_elements = rival.build(inputs, "backward", 3)()
     assert dmean.shape == [5, 3]
-    np.testing.assert_array_equal(dlog_vars[0], single)
-    # dkl grows by 1/1024 from op to op, so no two are the same op.
-    assert len({tensor.numpy().tobytes() for tensor in dlog_vars}) == 3
+    np.testing.assert_allclose(first_elements, 3 * single[0, 0], rtol=1e-6)
 
 
 SLACK = 2**20  # Stacks, traces and allocator headers; a single tensor of the case is 64 MB.
