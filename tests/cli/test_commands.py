@@ -15,9 +15,6 @@ from tfvae import datasets
 from tfvae.cli import _measure, _train, main
 from tfvae.cli._run_folder import RunFolder
 
-# Keras 3.15 converts its variables to NumPy 2 in a way that NumPy will no longer take one day.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
-
 PICTURES = ("training_curves", "reconstructions", "samples", "latent_space", "kl_per_dimension")
 
 

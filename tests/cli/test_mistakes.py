@@ -9,9 +9,6 @@ import pytest
 
 from tfvae.cli import main
 
-# Keras 3.15 converts its variables to NumPy 2 in a way that NumPy will no longer take one day.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
-
 
 def _assert_one_line(code, out, err, message):
     assert code == 2

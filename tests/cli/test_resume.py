@@ -18,9 +18,6 @@ from tfvae.cli._settings import Settings
 
 from .conftest import TRAIN
 
-# Keras 3.15 converts its variables to NumPy 2 in a way that NumPy will no longer take one day.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
-
 INTERRUPTED = 130
 
 

@@ -8,9 +8,6 @@ import tensorflow as tf
 import tfvae
 from tfvae.layers import GaussianLatent
 
-# Keras 3.15 writes its files in a way that NumPy 2 calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 MEAN = tf.constant([[0.5, -1.0], [2.0, 0.1], [0.0, 0.0]])
 LOG_VAR = tf.constant([[0.3, -2.0], [1e-4, 1.0], [0.0, 0.0]])
 X = np.random.default_rng(0).normal(size=[32, 6]).astype("float32")

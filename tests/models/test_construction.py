@@ -8,9 +8,6 @@ import tensorflow as tf
 import tfvae
 from tfvae.distributions import Bernoulli, Categorical, DiagonalNormal, Family, Normal, StandardNormal
 
-# Keras 3.15 writes its files in a way that NumPy 2 calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 class Subclassed(keras.Model):
     def __init__(self, units):

@@ -9,9 +9,6 @@ import tfvae
 from tfvae.callbacks import KLWarmup
 from tfvae.distributions import Bernoulli, DiagonalNormal, Normal
 
-# Keras 3.15 writes its files in a way that NumPy 2 calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def trained(make_vae, x, epochs, callbacks=()):
     vae = make_vae()

@@ -10,9 +10,6 @@ import tensorflow as tf
 import tfvae
 from tfvae.distributions import Bernoulli, DiagonalNormal
 
-# Keras 3.15 converts its variables to NumPy 2 in a way that NumPy will no longer take one day.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
-
 
 def test_a_posterior_that_passes_on_no_gradient_is_refused(x):
     encoder = keras.Sequential([keras.Input([6]), keras.layers.Dense(4)])
