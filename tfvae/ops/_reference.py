@@ -3,12 +3,15 @@
 Noise is a pure function of the seed and of the element's position: Philox-4x32-10 words (Salmon et al. 2011) turned
 into normals by Box-Muller with TensorFlow's conventions. The Box-Muller step is written out on the raw words because
 stock ``stateless_normal`` gives other normals under XLA, while the words agree everywhere.
+
+No tensor has more than two gradients to be added up: three TensorFlow adds in the order in which they come, so that
+training on the reference would not repeat bit by bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -48,8 +51,13 @@ def standard_normal(shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Te
     return tf.reshape(tf.reshape(normals, [-1])[:size], shape)
 
 
-def expm1_minus(x: tf.Tensor) -> tf.Tensor:
-    """Return ``exp(x) - 1 - x`` without the cancellation near zero, by its series ``x^2 (1/2 + x/6 + ...)`` there."""
+@tf.custom_gradient
+def expm1_minus(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """Return ``exp(x) - 1 - x`` without the cancellation near zero, by its series ``x^2 (1/2 + x/6 + ...)`` there.
+
+    The gradient is ``exp(x) - 1``, and not that of the series: TensorFlow would add up its many terms in whatever order
+    they come, and no two runs would agree to the bit.
+    """
     near = tf.abs(x) < _SERIES_RADIUS
     small = tf.where(near, x, tf.zeros_like(x))
     terms = 18 if x.dtype == tf.float64 else 9
@@ -57,7 +65,8 @@ def expm1_minus(x: tf.Tensor) -> tf.Tensor:
     for k in reversed(range(2, terms)):
         series = series * small + 1.0 / math.factorial(k)
     large = tf.where(near, tf.ones_like(x), x)
-    return tf.where(near, small * small * series, tf.math.expm1(large) - large)
+    value = tf.where(near, small * small * series, tf.math.expm1(large) - large)
+    return value, lambda upstream: upstream * tf.math.expm1(x)
 
 
 def reparameterize_kl(
@@ -70,7 +79,7 @@ def reparameterize_kl(
     if prior:
         kl = 0.5 * (tf.square(m - p[0]) * tf.exp(-p[1]) + expm1_minus(lv - p[1]))
     else:
-        kl = 0.5 * (m * m + expm1_minus(lv))
+        kl = 0.5 * (tf.square(m) + expm1_minus(lv))
     return tf.cast(z, mean.dtype), kl if per_dimension else tf.reduce_sum(kl, axis=-1)
 
 
@@ -93,6 +102,6 @@ def reparameterize_log_ratio(
         # Of the value eps, with the gradient that (z - mean) / sigma has by z alone.
         eps += (z - tf.stop_gradient(z)) / tf.stop_gradient(sigma)
         lv = tf.stop_gradient(lv)
-    distance = tf.square(z - p[0]) * tf.exp(-p[1]) + p[1] if prior else z * z
-    log_ratio = tf.reduce_sum(0.5 * (distance - eps * eps - lv), axis=-1)
+    distance = tf.square(z - p[0]) * tf.exp(-p[1]) + p[1] if prior else tf.square(z)
+    log_ratio = tf.reduce_sum(0.5 * (distance - tf.square(eps) - lv), axis=-1)
     return tf.cast(z, mean.dtype), log_ratio
