@@ -11,12 +11,7 @@ import pytest
 import tensorflow as tf
 
 import tfvae
-
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.append(str(ROOT))  # Behind the installed tfvae, which is the one under test.
-
-from benchmarks import (  # noqa: E402  # noqa: E402
+from benchmarks import (
     _bars,
     _cases,
     _machine,
@@ -29,6 +24,7 @@ from benchmarks import (  # noqa: E402  # noqa: E402
     train_step,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 BUILT = tfvae.build_info()["problem"] is None
 COMPILED = {"native", "stream", "stream_fresh"} if BUILT else set()
 

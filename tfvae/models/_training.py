@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -70,3 +73,19 @@ def apply_finite(
 def _poison_unless(finite: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
     gradient = tf.convert_to_tensor(gradient)
     return tf.where(finite, gradient, tf.fill(tf.shape(gradient), tf.constant(float("nan"), gradient.dtype)))
+
+
+@contextlib.contextmanager
+def telling_of_skipped(skipped: keras.Variable) -> Iterator[None]:
+    """Warn at the end if ``skipped`` has grown meanwhile."""
+    before = int(tf.convert_to_tensor(skipped))
+    yield
+    count = int(tf.convert_to_tensor(skipped)) - before
+    if count > 0:
+        # Attributed to the caller of fit, beyond this, contextlib and fit.
+        warnings.warn(
+            f"{count} updates were skipped because their gradients were not finite; the weights were kept as they "
+            "were. Look for NaN or very large values in the data, or lower the learning rate.",
+            RuntimeWarning,
+            stacklevel=4,
+        )

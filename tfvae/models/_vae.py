@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -288,17 +287,8 @@ class VAE(keras.Model):
             validation_data = _checks.checked_arrays(val_x, val_y, val_weight, self.likelihood_family)
         elif validation_data is not None:
             _checks.check_data(validation_data, self.likelihood_family)
-        before = int(tf.convert_to_tensor(self.skipped_updates))
-        history = super().fit(x, y, *args, validation_data=validation_data, sample_weight=sample_weight, **kwargs)
-        skipped = int(tf.convert_to_tensor(self.skipped_updates)) - before
-        if skipped > 0:
-            warnings.warn(
-                f"{skipped} updates were skipped because their gradients were not finite; the weights were kept as "
-                "they were. Look for NaN or very large values in the data, or lower the learning rate.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        return history
+        with _training.telling_of_skipped(self.skipped_updates):
+            return super().fit(x, y, *args, validation_data=validation_data, sample_weight=sample_weight, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
         """Evaluate as ``keras.Model.evaluate`` does: the means of loss, elbo, reconstruction and kl over the examples.
@@ -403,11 +393,6 @@ class VAE(keras.Model):
         if not self.built:
             self(x, training=False)
 
-    @contextlib.contextmanager
-    def _step_backend(self) -> Iterator[None]:
+    def _step_backend(self) -> contextlib.AbstractContextManager[None]:
         """Trace onto stock ops where the step is compiled by XLA, which cannot run the compiled op."""
-        if self.jit_compile:
-            with ops.use_backend("reference"):
-                yield
-        else:
-            yield
+        return ops.use_backend("reference") if self.jit_compile else contextlib.nullcontext()
