@@ -15,7 +15,7 @@ DECODER_ROWS = 4096
 def in_blocks(estimate: Callable[..., LogLikelihood], x: tf.Tensor, seed: tf.Tensor) -> LogLikelihood:
     """Run ``estimate(rows, seed=..., chunk_size=...)`` on blocks of ``ROWS`` rows, each with its own seed.
 
-    ``chunk_size`` is the number of samples of each row for which about ``DECODER_ROWS`` rows go through the decoder.
+    ``chunk_size`` is such that at most about ``DECODER_ROWS`` rows go through the decoder at a time.
     """
     chunk_size = max(1, DECODER_ROWS // max(1, min(ROWS, len(x))))
     traced = tf.function(estimate, reduce_retracing=True)
