@@ -12,15 +12,14 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// radius_bits and turn_bits: random mantissas, m bits each.
+// Both words give their low m bits, m the mantissa bits of F. The first normal is y of the point, the second x.
 template <class F>
-TFVAE_INLINE SinCos<F> box_muller(IntOf<F> radius_bits, IntOf<F> turn_bits) {
+TFVAE_INLINE Point<F> box_muller(IntOf<F> radius_word, IntOf<F> turn_word) {
   using C = Format<F>;
+  constexpr IntOf<LaneOf<F>> kMantissa = (IntOf<LaneOf<F>>(1) << C::kMantissaBits) - 1;
   constexpr LaneOf<F> kSmallest = static_cast<LaneOf<F>>(1e-7);
-  const F u = LaneTraits<F>::at_least(bit_cast<F>(radius_bits | C::kOne) - LaneOf<F>(1), kSmallest);
-  const F radius = LaneTraits<F>::square_root(logarithm<F>(u) * LaneOf<F>(-2));
-  const SinCos<F> direction = sin_cos_of_turn<F>(turn_bits);
-  return {direction.sin * radius, direction.cos * radius};
+  const F u = LaneTraits<F>::at_least(bit_cast<F>((radius_word & kMantissa) | C::kOne) - LaneOf<F>(1), kSmallest);
+  return on_circle<F>(LaneTraits<F>::square_root(minus_two_log<F>(u)), turn_word);
 }
 
 }  // namespace TFVAE_ISA

@@ -20,11 +20,12 @@ struct FloatFormat<float> {
   static constexpr int32_t kExponentBias = 127;
   static constexpr int32_t kOne = 0x3f800000;
   static constexpr int32_t kSqrtHalf = 0x3f3504f3;
-  static constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits.
-  static constexpr int32_t kRounderBits = 0x4b400000;
+  static constexpr float kRounder =
+      25165824.0f;  // 1.5 * 2^24: adding it rounds to even, with the half in the low bits.
+  static constexpr int32_t kRounderBits = 0x4bc00000;
   static constexpr float kLn2High = 0x1.62e4p-1f;  // Short enough that its product with an exponent is exact.
   static constexpr float kLn2Low = 0x1.7f7d1cp-20f;
-  static constexpr float kHalfLog2E = 0x1.715476p-1f;
+  static constexpr float kLog2E = 0x1.715476p0f;
   static constexpr float kExpHighest = 89.0f;  // exp is inf from here up, 0 from kExpLowest down.
   static constexpr float kExpLowest = -104.0f;
   static constexpr float kTurnUnit = 0x1.921fb6p-21f;  // 2 pi / 2^23
@@ -36,11 +37,11 @@ struct FloatFormat<double> {
   static constexpr int64_t kExponentBias = 1023;
   static constexpr int64_t kOne = 0x3ff0000000000000;
   static constexpr int64_t kSqrtHalf = 0x3fe6a09e667f3bcd;
-  static constexpr double kRounder = 6755399441055744.0;  // 1.5 * 2^52
-  static constexpr int64_t kRounderBits = 0x4338000000000000;
+  static constexpr double kRounder = 13510798882111488.0;  // 1.5 * 2^53
+  static constexpr int64_t kRounderBits = 0x4348000000000000;
   static constexpr double kLn2High = 0x1.62e42fefap-1;
   static constexpr double kLn2Low = 0x1.cf79abc9e3b3ap-40;
-  static constexpr double kHalfLog2E = 0x1.71547652b82fep-1;
+  static constexpr double kLog2E = 0x1.71547652b82fep0;
   static constexpr double kExpHighest = 710.0;
   static constexpr double kExpLowest = -746.0;
   static constexpr double kTurnUnit = 0x1.921fb54442d18p-50;  // 2 pi / 2^52
@@ -49,78 +50,100 @@ struct FloatFormat<double> {
 template <class F>
 using Format = FloatFormat<LaneOf<F>>;
 
-// exp(x) and exp(x) - 1 for every x; where `near` holds (|x| < ln 2) also exp(x) - 1 - x without cancellation.
+// exp(x), exp(x) - 1 and exp(x) - 1 - x, the last two without cancellation near 0.
 template <class F>
 struct Exponential {
   F value;
   F minus_one;
   F minus_one_minus_x;
-  decltype(IntOf<F>() == IntOf<F>()) near;
 };
 
-// x = 2 n ln 2 + r and exp(x) = exp(r) 2^n 2^n: in two factors, because 2^(2n) leaves the range of normal numbers
-// before exp(x) does, and equal ones, because that costs one.
+// x = n ln 2 + r for an even n, and exp(x) = exp(r) 2^n; without an instruction for that in two equal factors, because
+// 2^n leaves the range of normal numbers before exp(x) does.
 template <class F>
 TFVAE_INLINE Exponential<F> exponential(F x) {
   using C = Format<F>;
-  x = LaneTraits<F>::at_most(x, C::kExpHighest);
-  x = LaneTraits<F>::at_least(x, C::kExpLowest);
-  const F rounded = x * C::kHalfLog2E + C::kRounder;
-  const IntOf<F> n = bit_cast<IntOf<F>>(rounded) - C::kRounderBits;
-  const F n_real = rounded - C::kRounder;
-  const F r = (x - n_real * (2 * C::kLn2High)) - n_real * (2 * C::kLn2Low);
-  const F power = bit_cast<F>((n + C::kExponentBias) << C::kMantissaBits);
-  Exponential<F> e;
-  e.minus_one_minus_x = r * r * Tails<LaneOf<F>>::template exp<F>(r);
-  const F r_minus_one = r + e.minus_one_minus_x;
-  e.value = (r_minus_one + LaneOf<F>(1)) * power * power;
-  e.near = n == 0;
-  e.minus_one = select(e.near, r_minus_one, e.value - LaneOf<F>(1));
-  return e;
+  using L = LaneOf<F>;
+  const F limited = LaneTraits<F>::at_least(LaneTraits<F>::at_most(x, C::kExpHighest), C::kExpLowest);
+  const F rounded = limited * C::kLog2E + C::kRounder;
+  const F n = rounded - C::kRounder;
+  const F r = (limited - n * C::kLn2High) - n * C::kLn2Low;
+  const F r_excess = r * r * Tails<L>::template exp<F>(r);
+  const F r_minus_one = r + r_excess;
+  F value;
+  if constexpr (LaneTraits<F>::kScales) {
+    value = LaneTraits<F>::scale(r_minus_one + L(1), n);
+  } else {
+    const IntOf<F> half_n = bit_cast<IntOf<F>>(rounded) - C::kRounderBits;
+    const F factor = bit_cast<F>((half_n + C::kExponentBias) << C::kMantissaBits);
+    value = (r_minus_one * factor + factor) * factor;
+  }
+  const auto near = n == L(0);
+  const F minus_one = select(near, r_minus_one, value - L(1));
+  return {value, minus_one, select(near, r_excess, minus_one - x)};
 }
 
-// log(x) for normal positive x.
+// -2 log(x) for normal positive x.
 template <class F>
-TFVAE_INLINE F logarithm(F x) {
+TFVAE_INLINE F minus_two_log(F x) {
   using C = Format<F>;
-  const IntOf<F> bits = bit_cast<IntOf<F>>(x);
-  const IntOf<F> k = (bits - C::kSqrtHalf) >> C::kMantissaBits;
-  const F f = bit_cast<F>(bits - (k << C::kMantissaBits)) - LaneOf<F>(1);
-  const F k_real = LaneTraits<F>::to_real(k);
+  using L = LaneOf<F>;
+  using Int = IntOf<F>;
+  const Int bits = bit_cast<Int>(x);
+  // x = 2^k (1 + f). For float, integers of any size convert, so k stays where the exponent is.
+  constexpr int kShift = sizeof(L) == 4 ? 0 : C::kMantissaBits;
+  constexpr L kUnit = sizeof(L) == 4 ? L(1) / (1 << 23) : L(1);
+  const Int exponent = (bits - C::kSqrtHalf) & ~((IntOf<L>(1) << C::kMantissaBits) - 1);
+  const F k = LaneTraits<F>::to_real(exponent >> kShift);
+  const F f = bit_cast<F>(bits - exponent) - L(1);
   const F square = f * f;
-  F tail = k_real * C::kLn2Low + square * f * Tails<LaneOf<F>>::template log<F>(f);
-  tail = tail - square * LaneOf<F>(0.5);
-  return (f + tail) + k_real * C::kLn2High;
+  const F tail = k * (-2 * C::kLn2Low * kUnit) + square * f * Tails<L>::template minus_two_log<F>(f);
+  return (f * L(-2) + (square + tail)) + k * (-2 * C::kLn2High * kUnit);
+}
+
+// The angle of the quarter turn's fraction that `turn` is from the nearest quarter turn, between -pi/4 and pi/4.
+template <class F>
+TFVAE_INLINE F angle_from_quarter(IntOf<F> turn) {
+  using C = Format<F>;
+  using IntLane = IntOf<LaneOf<F>>;
+  constexpr int kQuarterBits = C::kMantissaBits - 2;
+  if constexpr (sizeof(IntLane) == 4) {
+    // At the top of an integer these bits are a signed number.
+    return LaneTraits<F>::to_real(turn << (32 - kQuarterBits)) * (C::kTurnUnit / (1 << (32 - kQuarterBits)));
+  } else {
+    constexpr IntLane kQuarter = IntLane(1) << kQuarterBits;
+    return LaneTraits<F>::to_real(((turn + kQuarter / 2) & (kQuarter - 1)) - kQuarter / 2) * C::kTurnUnit;
+  }
 }
 
 template <class F>
-struct SinCos {
-  F sin;
-  F cos;
+struct Point {
+  F x;
+  F y;
 };
 
-// sin and cos of 2 pi turn / 2^m for an integer 0 <= turn < 2^m, m the mantissa bits of F: the reduction to an octant
-// is exact integer arithmetic.
+// radius (cos, sin)(2 pi turn / 2^m) for a radius >= 0, m the mantissa bits of F; higher bits of turn do not matter.
+// The reduction to an octant is exact integer arithmetic.
 template <class F>
-TFVAE_INLINE SinCos<F> sin_cos_of_turn(IntOf<F> turn) {
+TFVAE_INLINE Point<F> on_circle(F radius, IntOf<F> turn) {
   using C = Format<F>;
   using Int = IntOf<F>;
   using IntLane = IntOf<LaneOf<F>>;
-  constexpr int kBits = static_cast<int>(sizeof(LaneOf<F>)) * 8;
-  constexpr int kQuarterBits = C::kMantissaBits - 2;
-  constexpr IntLane kQuarter = IntLane(1) << kQuarterBits;
+  constexpr int kQuadrantBit = C::kMantissaBits - 2;
+  constexpr int kTopBit = static_cast<int>(sizeof(IntLane)) * 8 - 1;
   constexpr IntLane kSignBit = std::numeric_limits<IntLane>::min();
-  // Half a quarter further, the two bits from kQuarterBits up number the quadrant, the bits below the place in it.
-  const Int shifted = turn + kQuarter / 2;
-  const F angle = LaneTraits<F>::to_real((shifted & (kQuarter - 1)) - kQuarter / 2) * C::kTurnUnit;
-  const F y = angle * angle;
-  const F s = angle + angle * (y * Tails<LaneOf<F>>::template sin<F>(y));
-  const F c = (LaneOf<F>(1) - y * LaneOf<F>(0.5)) + y * y * Tails<LaneOf<F>>::template cos<F>(y);
-  const auto odd = (shifted << (kBits - 1 - kQuarterBits)) < 0;
-  const Int sin_sign = (shifted << (kBits - 2 - kQuarterBits)) & kSignBit;
-  const Int cos_sign = ((shifted + kQuarter) << (kBits - 2 - kQuarterBits)) & kSignBit;
-  return {bit_cast<F>(bit_cast<Int>(select(odd, c, s)) ^ sin_sign),
-          bit_cast<F>(bit_cast<Int>(select(odd, s, c)) ^ cos_sign)};
+  const F angle = angle_from_quarter<F>(turn);
+  const F square = angle * angle;
+  const F s = angle + angle * (square * Tails<LaneOf<F>>::template sin<F>(square));
+  const F c = (LaneOf<F>(1) - square * LaneOf<F>(0.5)) + square * square * Tails<LaneOf<F>>::template cos<F>(square);
+  // The nearest quarter turn is 0, 1, 2 or 3. In an odd one sine and cosine change places; the sine is negative in 2
+  // and 3, the cosine in 1 and 2. What decides is moved to the sign bit.
+  const Int nearest = turn + (IntLane(1) << (kQuadrantBit - 1));
+  const Int odd = nearest << (kTopBit - kQuadrantBit);
+  const Int y_radius = bit_cast<Int>(radius) ^ ((nearest << (kTopBit - 1 - kQuadrantBit)) & kSignBit);
+  const Int x_radius = y_radius ^ (odd & kSignBit);
+  return {LaneTraits<F>::select_by_sign(odd, s, c) * bit_cast<F>(x_radius),
+          LaneTraits<F>::select_by_sign(odd, c, s) * bit_cast<F>(y_radius)};
 }
 
 }  // namespace TFVAE_ISA

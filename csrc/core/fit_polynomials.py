@@ -59,10 +59,10 @@ def exp_tail(x: mp.mpf) -> mp.mpf:
     return (mp.expm1(x) - x) / x**2
 
 
-def log_tail(x: mp.mpf) -> mp.mpf:
-    """``(log(1 + x) - x + x^2/2) / x^3``."""
+def minus_two_log_tail(x: mp.mpf) -> mp.mpf:
+    """``-2 (log(1 + x) - x + x^2/2) / x^3``."""
     x = _away(x)
-    return (mp.log1p(x) - x + x**2 / 2) / x**3
+    return -2 * (mp.log1p(x) - x + x**2 / 2) / x**3
 
 
 def sin_tail(y: mp.mpf) -> mp.mpf:
@@ -84,9 +84,9 @@ def main() -> None:
     root = mp.sqrt(mp.mpf("0.5")) - 1, mp.sqrt(mp.mpf(2)) - 1
     fits = {
         "kExpTail": (exp_tail, lambda x: 1 / exp_tail(x), -ln2, ln2, {"float": 6, "double": 13}),
-        "kLogTail": (
-            log_tail,
-            lambda x: abs(_away(x)) ** 3 / abs(mp.log1p(_away(x))),
+        "kMinusTwoLogTail": (
+            minus_two_log_tail,
+            lambda x: abs(_away(x)) ** 3 / abs(2 * mp.log1p(_away(x))),
             *root,
             {"float": 7, "double": 20},
         ),

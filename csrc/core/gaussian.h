@@ -9,22 +9,21 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// What log_var enters by: sigma = exp(log_var / 2), expm1(log_var), and expm1(log_var) - log_var, the last two without
-// cancellation near 0. All three come from one exponential, of h = log_var / 2, because expm1(2h) = expm1(h) (exp(h) +
-// 1) and expm1(2h) - 2h = expm1(h)^2 + 2 (expm1(h) - h).
+// exp(log_var) - 1 from h = exponential(log_var / 2), without cancellation near 0: expm1(2h) = expm1(h) (exp(h) + 1).
 template <class F>
-struct Spread {
-  F sigma;
-  F variance_minus_one;
-  F excess;
-};
+TFVAE_INLINE F variance_minus_one(const Exponential<F>& h) {
+  return h.minus_one * (h.value + LaneOf<F>(1));
+}
+
+// (distance^2 + expm1(log_var) - log_var) / 2 likewise: expm1(2h) - 2h = expm1(h)^2 + 2 (expm1(h) - h).
+template <class F>
+TFVAE_INLINE F divergence(F square_distance, const Exponential<F>& h) {
+  return (square_distance + h.minus_one * h.minus_one) * LaneOf<F>(0.5) + h.minus_one_minus_x;
+}
 
 template <class F>
-TFVAE_INLINE Spread<F> spread(F log_var) {
-  const Exponential<F> e = exponential<F>(log_var * LaneOf<F>(0.5));
-  const F variance_minus_one = e.minus_one * (e.value + LaneOf<F>(1));
-  const F near_excess = e.minus_one * e.minus_one + e.minus_one_minus_x * LaneOf<F>(2);
-  return {e.value, variance_minus_one, select(e.near, near_excess, variance_minus_one - log_var)};
+TFVAE_INLINE Exponential<F> exponential_of_half(F log_var) {
+  return exponential<F>(log_var * LaneOf<F>(0.5));
 }
 
 // A diagonal Gaussian prior N(mean, exp(log_var)).
@@ -48,17 +47,17 @@ struct Sample {
 
 template <class F>
 TFVAE_INLINE Sample<F> sample(F mean, F log_var, F eps) {
-  const Spread<F> s = spread<F>(log_var);
-  return {mean + s.sigma * eps, (mean * mean + s.excess) * LaneOf<F>(0.5)};
+  const Exponential<F> h = exponential_of_half<F>(log_var);
+  return {mean + h.value * eps, divergence<F>(mean * mean, h)};
 }
 
 // KL(q || prior) = ((mean - prior mean)^2 / prior variance + expm1(l) - l) / 2 with l = log_var - prior log_var.
 template <class F>
 TFVAE_INLINE Sample<F> sample(F mean, F log_var, F eps, const Prior<F>& prior) {
-  const F sigma = exponential<F>(log_var * LaneOf<F>(0.5)).value;
+  const F sigma = exponential_of_half<F>(log_var).value;
   const F distance = mean - prior.mean;
-  const F excess = spread<F>(log_var - prior.log_var).excess;
-  return {mean + sigma * eps, (distance * distance * precision<F>(prior) + excess) * LaneOf<F>(0.5)};
+  const F square_distance = distance * distance * precision<F>(prior);
+  return {mean + sigma * eps, divergence<F>(square_distance, exponential_of_half<F>(log_var - prior.log_var))};
 }
 
 template <class F>
@@ -69,8 +68,8 @@ struct Gradients {
 
 template <class F>
 TFVAE_INLINE Gradients<F> gradients(F mean, F log_var, F eps, F dz, F dkl) {
-  const Spread<F> s = spread<F>(log_var);
-  return {dz + dkl * mean, (dz * (s.sigma * eps) + dkl * s.variance_minus_one) * LaneOf<F>(0.5)};
+  const Exponential<F> h = exponential_of_half<F>(log_var);
+  return {dz + dkl * mean, (dz * (h.value * eps) + dkl * variance_minus_one<F>(h)) * LaneOf<F>(0.5)};
 }
 
 template <class F>
@@ -81,10 +80,10 @@ struct PriorGradients {
 
 template <class F>
 TFVAE_INLINE PriorGradients<F> gradients(F mean, F log_var, F eps, F dz, F dkl, const Prior<F>& prior) {
-  const F sigma = exponential<F>(log_var * LaneOf<F>(0.5)).value;
+  const F sigma = exponential_of_half<F>(log_var).value;
   const F distance = mean - prior.mean;
   const F pull = distance * precision<F>(prior);
-  const F ratio_minus_one = spread<F>(log_var - prior.log_var).variance_minus_one;
+  const F ratio_minus_one = variance_minus_one<F>(exponential_of_half<F>(log_var - prior.log_var));
   const F half_dkl = dkl * LaneOf<F>(0.5);
   return {{dz + dkl * pull, dz * (sigma * eps) * LaneOf<F>(0.5) + half_dkl * ratio_minus_one},
           {-dkl * pull, -half_dkl * (ratio_minus_one + distance * pull)}};

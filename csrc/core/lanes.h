@@ -24,8 +24,10 @@ namespace TFVAE_ISA {
 
 // What differs between a scalar and a vector; specialised for vectors in csrc/cpu/vector.h.
 //   Scalar: the type of one lane.  Int: signed integers of the same size and count.
-//   to_real: integers of magnitude below 2^51 (double) or 2^23 (float).
+//   to_real: integers, for double of magnitude below 2^51.
 //   at_most, at_least: a limit that lets NaN through.
+//   select_by_sign: a where the integer is negative, else b.
+//   scale, where kScales: x 2^n, rounded once.
 template <class F>
 struct LaneTraits;
 template <class F>
@@ -36,10 +38,12 @@ using IntOf = typename LaneTraits<F>::Int;
 template <>
 struct LaneTraits<float> {
   using Scalar = float;
+  static constexpr bool kScales = false;
   using Int = int32_t;
   static TFVAE_INLINE float to_real(int32_t i) { return static_cast<float>(i); }
   static TFVAE_INLINE float at_most(float x, float limit) { return x > limit ? limit : x; }
   static TFVAE_INLINE float at_least(float x, float limit) { return x < limit ? limit : x; }
+  static TFVAE_INLINE float select_by_sign(int32_t mask, float a, float b) { return mask < 0 ? a : b; }
   static TFVAE_INLINE float square_root(float x) {
 #ifdef __CUDA_ARCH__
     return __fsqrt_rn(x);
@@ -52,10 +56,12 @@ struct LaneTraits<float> {
 template <>
 struct LaneTraits<double> {
   using Scalar = double;
+  static constexpr bool kScales = false;
   using Int = int64_t;
   static TFVAE_INLINE double to_real(int64_t i) { return static_cast<double>(i); }
   static TFVAE_INLINE double at_most(double x, double limit) { return x > limit ? limit : x; }
   static TFVAE_INLINE double at_least(double x, double limit) { return x < limit ? limit : x; }
+  static TFVAE_INLINE double select_by_sign(int64_t mask, double a, double b) { return mask < 0 ? a : b; }
   static TFVAE_INLINE double square_root(double x) {
 #ifdef __CUDA_ARCH__
     return __dsqrt_rn(x);

@@ -31,7 +31,8 @@ struct ArithmeticOf<double> {
 template <class T>
 using Arithmetic = typename ArithmeticOf<T>::Type;
 
-// widen and narrow take and give 32-bit lanes (I: int32_t or a vector of them) whose low 16 bits are the pattern.
+// 32-bit lanes (I: int32_t or a vector of them) hold the pattern: widen takes its bits with zeros above them, narrow
+// gives it as a signed 16-bit number.
 template <class F, class I>
 TFVAE_INLINE F widen_bfloat16(I bits) {
   return bit_cast<F>(bits << 16);
@@ -41,7 +42,7 @@ template <class F, class I>
 TFVAE_INLINE I narrow_bfloat16(F x) {
   const I bits = bit_cast<I>(x);
   const I rounded = bits + 0x7fff + ((bits >> 16) & 1);
-  return (select(x != x, bits | 0x400000, rounded) >> 16) & 0xffff;
+  return select(x != x, bits | 0x400000, rounded) >> 16;
 }
 
 template <class F, class I>
@@ -56,7 +57,7 @@ TFVAE_INLINE F widen_half(I bits) {
 template <class F, class I>
 TFVAE_INLINE I narrow_half(F x) {
   const I bits = bit_cast<I>(x);
-  const I sign = (bits >> 16) & 0x8000;
+  const I sign = (bits >> 16) & -0x8000;
   const I magnitude = bits & 0x7fffffff;
   const I normal = (magnitude - (112 << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13;
   // Below 2^-14: adding 1/2 leaves the denormal's ten bits, rounded, at the end of the mantissa.

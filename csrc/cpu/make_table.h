@@ -39,7 +39,8 @@ inline void words(const int64_t seed[2], int64_t count, uint32_t* out) {
     const int64_t size = count - done < kPairSize ? count - done : kPairSize;
     for (int64_t i = 0; i < size; ++i) {
       const int64_t step = i / kStepSize<float>, group = i % kStepSize<float> / 4;
-      out[done + i] = bits[step * kStepSize<float> + i % 4 * W + group];
+      const int64_t lane = group % (W / 4) * 4 + group / (W / 4);  // Undoes groups_of_lanes.
+      out[done + i] = bits[step * kStepSize<float> + i % 4 * W + lane];
     }
   }
 }
@@ -64,13 +65,13 @@ inline void elementary(const char* function, int64_t count, const float* in, flo
     case 'm':
       return map(count, in, out, [](V x) { return exponential<V>(x).minus_one; });
     case 'x':
-      return map(count, in, out, [](V x) { return spread<V>(x).excess; });
+      return map(count, in, out, [](V x) { return sample<V>(V(), x, V()).kl * 2.0f; });
     case 'l':
-      return map(count, in, out, [](V x) { return logarithm<V>(x); });
+      return map(count, in, out, [](V x) { return minus_two_log<V>(x) * -0.5f; });
     case 's':
-      return map(count, in, out, [&](V x) { return sin_cos_of_turn<V>(turn(x)).sin; });
+      return map(count, in, out, [&](V x) { return on_circle<V>(V() + 1.0f, turn(x)).y; });
     case 'c':
-      return map(count, in, out, [&](V x) { return sin_cos_of_turn<V>(turn(x)).cos; });
+      return map(count, in, out, [&](V x) { return on_circle<V>(V() + 1.0f, turn(x)).x; });
   }
 }
 

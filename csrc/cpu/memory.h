@@ -20,29 +20,37 @@ struct Memory {
 
 template <class T>
 struct PatternMemory {
-  static TFVAE_INLINE VectorI32 load_bits(const T* from) {
+  static TFVAE_INLINE VectorU16 load_bits(const T* from) {
     VectorU16 bits;
     __builtin_memcpy(&bits, from, sizeof(bits));
-    return __builtin_convertvector(bits, VectorI32);
+    return bits;
   }
-  static TFVAE_INLINE void store_bits(T* to, VectorI32 v) {
-    const VectorU16 bits = __builtin_convertvector(v, VectorU16);
-    __builtin_memcpy(to, &bits, sizeof(bits));
-  }
+  static TFVAE_INLINE void store_bits(T* to, VectorU16 bits) { __builtin_memcpy(to, &bits, sizeof(bits)); }
 };
 
 template <>
 struct Memory<VectorF32, BFloat16> : PatternMemory<BFloat16> {
-  static TFVAE_INLINE VectorF32 load(const BFloat16* from) { return widen_bfloat16<VectorF32>(load_bits(from)); }
+  static TFVAE_INLINE VectorF32 load(const BFloat16* from) {
+    return widen_bfloat16<VectorF32>(hardware_widen(load_bits(from)));
+  }
   static TFVAE_INLINE void store(BFloat16* to, VectorF32 v) {
-    store_bits(to, narrow_bfloat16<VectorF32, VectorI32>(v));
+    store_bits(to, hardware_narrow(narrow_bfloat16<VectorF32, VectorI32>(v)));
   }
 };
 
 template <>
 struct Memory<VectorF32, Half> : PatternMemory<Half> {
-  static TFVAE_INLINE VectorF32 load(const Half* from) { return widen_half<VectorF32>(load_bits(from)); }
-  static TFVAE_INLINE void store(Half* to, VectorF32 v) { store_bits(to, narrow_half<VectorF32, VectorI32>(v)); }
+#ifdef TFVAE_HARDWARE_HALF
+  static TFVAE_INLINE VectorF32 load(const Half* from) { return hardware_widen_half(load_bits(from)); }
+  static TFVAE_INLINE void store(Half* to, VectorF32 v) { store_bits(to, hardware_narrow_half(v)); }
+#else
+  static TFVAE_INLINE VectorF32 load(const Half* from) {
+    return widen_half<VectorF32>(hardware_widen(load_bits(from)));
+  }
+  static TFVAE_INLINE void store(Half* to, VectorF32 v) {
+    store_bits(to, hardware_narrow(narrow_half<VectorF32, VectorI32>(v)));
+  }
+#endif
 };
 
 template <class V, class T>

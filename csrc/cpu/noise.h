@@ -22,10 +22,13 @@ constexpr int kStepGroups = kLanes<VectorOf<A>>;
 template <class A>
 constexpr int kStepSize = kStepGroups<A> * kGroupSize<A>;
 
-TFVAE_INLINE VectorU64 lane_numbers() {
-  VectorU64 numbers = {};
-  for (uint64_t i = 0; i < sizeof(VectorU64) / sizeof(uint64_t); ++i) numbers[i] = i;
-  return numbers;
+// The groups of a step that the 64-bit lanes hold: 0, G/2, 1, G/2 + 1, ... of G, an order in which interleaving within
+// 16-byte blocks, the cheapest kind, brings the normals into theirs.
+template <class A>
+TFVAE_INLINE VectorU64 groups_of_lanes() {
+  VectorU64 groups = {};
+  for (uint64_t i = 0; i < sizeof(VectorU64) / sizeof(uint64_t); ++i) groups[i] = i % 2 * (kStepGroups<A> / 2) + i / 2;
+  return groups;
 }
 
 // Philox on vectors of groups that share the upper word of their number, with what they share taken out of the first
@@ -70,30 +73,30 @@ class PhiloxSchedule {
   VectorU64 first2_, second0_, second2_, second3_;
 };
 
-// Words of even groups in the even 32-bit lanes, of odd groups in the odd ones.
-TFVAE_INLINE VectorI32 merge_words(VectorU64 even, VectorU64 odd) {
-  return bit_cast<VectorI32>((even & uint64_t(0xffffffff)) | (odd << 32));
+// The words of `even` in the even 32-bit lanes, of `odd` in the odd ones.
+TFVAE_INLINE VectorF32 merge_words(VectorU64 even, VectorU64 odd) {
+  return even_and_odd_lanes(bit_cast<VectorF32>(even), bit_cast<VectorF32>(odd << 32));
 }
 
 // The words of two steps from `group` on, as bits of A that box_muller takes: per step w0, w1, w2, w3 of every group
 // for float, and for double the two 64-bit words in which TensorFlow puts their 52 random bits.
 TFVAE_INLINE void words_of_two_steps(uint64_t group, const PhiloxSchedule& schedule, float* out) {
   constexpr int W = kLanes<VectorF32>;
-  const VectorU64 even = lane_numbers() * 2 + group;
-  const VectorU64 groups[4] = {even, even + 1, even + W, even + (W + 1)};
+  const VectorU64 even = groups_of_lanes<float>() + group;
+  const VectorU64 groups[4] = {even, even + W / 4, even + W, even + (W + W / 4)};
   PhiloxWords<VectorU64> c[4];
   schedule.words<4>(groups, c);
   for (int i = 0; i < 4; i += 2, out += 4 * W) {
-    store(out, bit_cast<VectorF32>(merge_words(c[i].w0, c[i + 1].w0)));
-    store(out + W, bit_cast<VectorF32>(merge_words(c[i].w1, c[i + 1].w1)));
-    store(out + 2 * W, bit_cast<VectorF32>(merge_words(c[i].w2, c[i + 1].w2)));
-    store(out + 3 * W, bit_cast<VectorF32>(merge_words(c[i].w3, c[i + 1].w3)));
+    store(out, merge_words(c[i].w0, c[i + 1].w0));
+    store(out + W, merge_words(c[i].w1, c[i + 1].w1));
+    store(out + 2 * W, merge_words(c[i].w2, c[i + 1].w2));
+    store(out + 3 * W, merge_words(c[i].w3, c[i + 1].w3));
   }
 }
 
 TFVAE_INLINE void words_of_two_steps(uint64_t group, const PhiloxSchedule& schedule, double* out) {
   constexpr int W = kLanes<VectorF64>;
-  const VectorU64 first = lane_numbers() + group;
+  const VectorU64 first = groups_of_lanes<double>() + group;
   const VectorU64 groups[2] = {first, first + W};
   PhiloxWords<VectorU64> c[2];
   schedule.words<2>(groups, c);
@@ -105,26 +108,24 @@ TFVAE_INLINE void words_of_two_steps(uint64_t group, const PhiloxSchedule& sched
 
 // Replaces the words of one step by its normals, in element order.
 TFVAE_INLINE void normals_of_step(float* block) {
-  constexpr int32_t kMask = 0x7fffff;
   constexpr int W = kLanes<VectorF32>;
-  const auto bits = [&](int i) { return bit_cast<VectorI32>(load<VectorF32>(block + i * W)) & kMask; };
-  const SinCos<VectorF32> a = box_muller<VectorF32>(bits(0), bits(1));
-  const SinCos<VectorF32> b = box_muller<VectorF32>(bits(2), bits(3));
-  const VectorF32 sin_low = interleave_low(a.sin, b.sin), sin_high = interleave_high(a.sin, b.sin);
-  const VectorF32 cos_low = interleave_low(a.cos, b.cos), cos_high = interleave_high(a.cos, b.cos);
-  store(block, interleave_low(sin_low, cos_low));
-  store(block + W, interleave_high(sin_low, cos_low));
-  store(block + 2 * W, interleave_low(sin_high, cos_high));
-  store(block + 3 * W, interleave_high(sin_high, cos_high));
+  const auto word = [&](int i) { return bit_cast<VectorI32>(load<VectorF32>(block + i * W)); };
+  const Point<VectorF32> a = box_muller<VectorF32>(word(0), word(1));
+  const Point<VectorF32> b = box_muller<VectorF32>(word(2), word(3));
+  const VectorF32 y_low = interleave_low(a.y, b.y), y_high = interleave_high(a.y, b.y);
+  const VectorF32 x_low = interleave_low(a.x, b.x), x_high = interleave_high(a.x, b.x);
+  store(block, interleave_low(y_low, x_low));
+  store(block + W, interleave_high(y_low, x_low));
+  store(block + 2 * W, interleave_low(y_high, x_high));
+  store(block + 3 * W, interleave_high(y_high, x_high));
 }
 
 TFVAE_INLINE void normals_of_step(double* block) {
-  constexpr int64_t kMask = 0xfffffffffffff;
   constexpr int W = kLanes<VectorF64>;
-  const auto bits = [&](int i) { return bit_cast<VectorI64>(load<VectorF64>(block + i * W)) & kMask; };
-  const SinCos<VectorF64> n = box_muller<VectorF64>(bits(0), bits(1));
-  store(block, interleave_low(n.sin, n.cos));
-  store(block + W, interleave_high(n.sin, n.cos));
+  const auto word = [&](int i) { return bit_cast<VectorI64>(load<VectorF64>(block + i * W)); };
+  const Point<VectorF64> n = box_muller<VectorF64>(word(0), word(1));
+  store(block, interleave_low(n.y, n.x));
+  store(block + W, interleave_high(n.y, n.x));
 }
 
 // A block of noise for the elements [begin, begin + count), count <= Capacity.

@@ -1,7 +1,8 @@
 // SIMD vectors with the operations of csrc/core/lanes.h, as wide as the instruction set this file is compiled for.
 //
 // Compiler vector types carry the arithmetic; intrinsics remain for what those cannot say: the 32 x 32 -> 64 bit
-// product, the square root, and minimum and maximum that give their second operand if either is NaN.
+// product, the square root, minimum and maximum that give their second operand if either is NaN, selection by sign bits
+// alone, and conversions of 16-bit lanes: hardware_narrow takes numbers that fit in 16 bits with their sign.
 #ifndef TFVAE_CPU_VECTOR_H_
 #define TFVAE_CPU_VECTOR_H_
 
@@ -10,6 +11,8 @@
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
+
+#include <utility>
 
 #include "csrc/core/lanes.h"
 
@@ -49,6 +52,12 @@ template <class V>
 TFVAE_INLINE V hardware_max(V a, V b) {
   return a > b ? a : b;
 }
+template <class V, class I>
+TFVAE_INLINE V hardware_select(I sign, V a, V b) {
+  return sign < 0 ? a : b;
+}
+TFVAE_INLINE VectorI32 hardware_widen(VectorU16 x) { return __builtin_convertvector(x, VectorI32); }
+TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) { return __builtin_convertvector(x, VectorU16); }
 TFVAE_INLINE VectorU64 hardware_multiply(VectorU64 a, VectorU64 b) {
   return (a & uint64_t(0xffffffff)) * (b & uint64_t(0xffffffff));
 }
@@ -61,6 +70,26 @@ TFVAE_INLINE __m512 hardware_max(__m512 a, __m512 b) { return _mm512_maskz_max_p
 TFVAE_INLINE __m512d hardware_min(__m512d a, __m512d b) { return _mm512_maskz_min_pd(0xff, a, b); }
 TFVAE_INLINE __m512d hardware_max(__m512d a, __m512d b) { return _mm512_maskz_max_pd(0xff, a, b); }
 TFVAE_INLINE __m512i hardware_multiply(__m512i a, __m512i b) { return _mm512_maskz_mul_epu32(0xff, a, b); }
+TFVAE_INLINE __m512 hardware_select(VectorI32 sign, __m512 a, __m512 b) {
+  return _mm512_mask_blend_ps(_mm512_movepi32_mask(bit_cast<__m512i>(sign)), b, a);
+}
+TFVAE_INLINE __m512d hardware_select(VectorI64 sign, __m512d a, __m512d b) {
+  return _mm512_mask_blend_pd(_mm512_movepi64_mask(bit_cast<__m512i>(sign)), b, a);
+}
+TFVAE_INLINE VectorI32 hardware_widen(VectorU16 x) {
+  return bit_cast<VectorI32>(_mm512_maskz_cvtepu16_epi32(0xffff, bit_cast<__m256i>(x)));
+}
+TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) {
+  return bit_cast<VectorU16>(_mm512_maskz_cvtepi32_epi16(0xffff, bit_cast<__m512i>(x)));
+}
+#define TFVAE_HARDWARE_HALF
+TFVAE_INLINE VectorF32 hardware_widen_half(VectorU16 x) { return _mm512_maskz_cvtph_ps(0xffff, bit_cast<__m256i>(x)); }
+TFVAE_INLINE VectorU16 hardware_narrow_half(VectorF32 x) {
+  return bit_cast<VectorU16>(_mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
+}
+#define TFVAE_HARDWARE_SCALE
+TFVAE_INLINE __m512 hardware_scale(__m512 x, __m512 n) { return _mm512_maskz_scalef_ps(0xffff, x, n); }
+TFVAE_INLINE __m512d hardware_scale(__m512d x, __m512d n) { return _mm512_maskz_scalef_pd(0xff, x, n); }
 using HardwareInts = __m512i;
 #elif defined(__AVX2__)
 TFVAE_INLINE __m256 hardware_sqrt(__m256 x) { return _mm256_sqrt_ps(x); }
@@ -70,6 +99,25 @@ TFVAE_INLINE __m256 hardware_max(__m256 a, __m256 b) { return _mm256_max_ps(a, b
 TFVAE_INLINE __m256d hardware_min(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
 TFVAE_INLINE __m256d hardware_max(__m256d a, __m256d b) { return _mm256_max_pd(a, b); }
 TFVAE_INLINE __m256i hardware_multiply(__m256i a, __m256i b) { return _mm256_mul_epu32(a, b); }
+TFVAE_INLINE __m256 hardware_select(VectorI32 sign, __m256 a, __m256 b) {
+  return _mm256_blendv_ps(b, a, bit_cast<__m256>(sign));
+}
+TFVAE_INLINE __m256d hardware_select(VectorI64 sign, __m256d a, __m256d b) {
+  return _mm256_blendv_pd(b, a, bit_cast<__m256d>(sign));
+}
+TFVAE_INLINE VectorI32 hardware_widen(VectorU16 x) {
+  return bit_cast<VectorI32>(_mm256_cvtepu16_epi32(bit_cast<__m128i>(x)));
+}
+TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) {
+  const __m256i lanes = bit_cast<__m256i>(x);
+  const __m128i upper = _mm256_extracti128_si256(lanes, 1);
+  return bit_cast<VectorU16>(_mm_packs_epi32(_mm256_castsi256_si128(lanes), upper));
+}
+#define TFVAE_HARDWARE_HALF
+TFVAE_INLINE VectorF32 hardware_widen_half(VectorU16 x) { return _mm256_cvtph_ps(bit_cast<__m128i>(x)); }
+TFVAE_INLINE VectorU16 hardware_narrow_half(VectorF32 x) {
+  return bit_cast<VectorU16>(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
 using HardwareInts = __m256i;
 #elif defined(__SSE2__)
 TFVAE_INLINE __m128 hardware_sqrt(__m128 x) { return _mm_sqrt_ps(x); }
@@ -79,6 +127,15 @@ TFVAE_INLINE __m128 hardware_max(__m128 a, __m128 b) { return _mm_max_ps(a, b); 
 TFVAE_INLINE __m128d hardware_min(__m128d a, __m128d b) { return _mm_min_pd(a, b); }
 TFVAE_INLINE __m128d hardware_max(__m128d a, __m128d b) { return _mm_max_pd(a, b); }
 TFVAE_INLINE __m128i hardware_multiply(__m128i a, __m128i b) { return _mm_mul_epu32(a, b); }
+template <class V, class I>
+TFVAE_INLINE V hardware_select(I sign, V a, V b) {
+  return sign < 0 ? a : b;
+}
+TFVAE_INLINE VectorI32 hardware_widen(VectorU16 x) { return __builtin_convertvector(x, VectorI32); }
+TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) {
+  const __m128i lanes = bit_cast<__m128i>(x);
+  return bit_cast<VectorU16>(_mm_cvtsi128_si64(_mm_packs_epi32(lanes, lanes)));
+}
 using HardwareInts = __m128i;
 #elif defined(__aarch64__)
 TFVAE_INLINE float32x4_t hardware_sqrt(float32x4_t x) { return vsqrtq_f32(x); }
@@ -88,24 +145,47 @@ TFVAE_INLINE float32x4_t hardware_max(float32x4_t a, float32x4_t b) { return vma
 TFVAE_INLINE float64x2_t hardware_min(float64x2_t a, float64x2_t b) { return vminq_f64(a, b); }
 TFVAE_INLINE float64x2_t hardware_max(float64x2_t a, float64x2_t b) { return vmaxq_f64(a, b); }
 TFVAE_INLINE uint64x2_t hardware_multiply(uint64x2_t a, uint64x2_t b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
+template <class V, class I>
+TFVAE_INLINE V hardware_select(I sign, V a, V b) {
+  return sign < 0 ? a : b;
+}
+TFVAE_INLINE VectorI32 hardware_widen(VectorU16 x) { return __builtin_convertvector(x, VectorI32); }
+TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) { return __builtin_convertvector(x, VectorU16); }
+#define TFVAE_HARDWARE_HALF
+TFVAE_INLINE VectorF32 hardware_widen_half(VectorU16 x) { return vcvt_f32_f16(bit_cast<float16x4_t>(x)); }
+TFVAE_INLINE VectorU16 hardware_narrow_half(VectorF32 x) { return bit_cast<VectorU16>(vcvt_f16_f32(x)); }
 using HardwareInts = uint64x2_t;
 #else
 #error "tfvae has vector code for x86-64 and aarch64 only"
 #endif
 
+#ifdef TFVAE_HARDWARE_SCALE
+constexpr bool kHardwareScales = true;
+#else
+constexpr bool kHardwareScales = false;
+template <class V>
+V hardware_scale(V x, V n);
+#endif
+
 template <>
 struct LaneTraits<VectorF32> {
   using Scalar = float;
+  static constexpr bool kScales = kHardwareScales;
   using Int = VectorI32;
   static TFVAE_INLINE VectorF32 to_real(VectorI32 i) { return __builtin_convertvector(i, VectorF32); }
   static TFVAE_INLINE VectorF32 square_root(VectorF32 x) { return hardware_sqrt(x); }
   static TFVAE_INLINE VectorF32 at_most(VectorF32 x, float limit) { return hardware_min(VectorF32() + limit, x); }
   static TFVAE_INLINE VectorF32 at_least(VectorF32 x, float limit) { return hardware_max(VectorF32() + limit, x); }
+  static TFVAE_INLINE VectorF32 scale(VectorF32 x, VectorF32 n) { return hardware_scale(x, n); }
+  static TFVAE_INLINE VectorF32 select_by_sign(VectorI32 sign, VectorF32 a, VectorF32 b) {
+    return hardware_select(sign, a, b);
+  }
 };
 
 template <>
 struct LaneTraits<VectorF64> {
   using Scalar = double;
+  static constexpr bool kScales = kHardwareScales;
   using Int = VectorI64;
   // Most instruction sets convert no 64-bit integers; adding 1.5 * 2^52 to the bits does.
   static TFVAE_INLINE VectorF64 to_real(VectorI64 i) {
@@ -114,6 +194,10 @@ struct LaneTraits<VectorF64> {
   static TFVAE_INLINE VectorF64 square_root(VectorF64 x) { return hardware_sqrt(x); }
   static TFVAE_INLINE VectorF64 at_most(VectorF64 x, double limit) { return hardware_min(VectorF64() + limit, x); }
   static TFVAE_INLINE VectorF64 at_least(VectorF64 x, double limit) { return hardware_max(VectorF64() + limit, x); }
+  static TFVAE_INLINE VectorF64 scale(VectorF64 x, VectorF64 n) { return hardware_scale(x, n); }
+  static TFVAE_INLINE VectorF64 select_by_sign(VectorI64 sign, VectorF64 a, VectorF64 b) {
+    return hardware_select(sign, a, b);
+  }
 };
 
 template <>
@@ -139,46 +223,45 @@ using VectorOf = typename VectorOfScalar<Scalar>::Type;
 template <class V>
 constexpr int kLanes = sizeof(V) / sizeof(LaneOf<V>);
 
-// interleave_low: a0 b0 a1 b1 ... of the lower halves; interleave_high of the upper ones.
-template <class V, int... I>
-struct Interleave {
+// A vector of chosen lanes of a and b: lane i of it is lane Choice::lane(i) of a followed by b.
+template <class Choice, class V, int... I>
+TFVAE_INLINE V choose_lanes(V a, V b, std::integer_sequence<int, I...>) {
 #if defined(__clang__)
-  static TFVAE_INLINE V low(V a, V b) {
-    return __builtin_shufflevector(a, b, (I / 2 + (I % 2) * static_cast<int>(sizeof...(I)))...);
-  }
-  static TFVAE_INLINE V high(V a, V b) {
-    return __builtin_shufflevector(
-        a, b, (I / 2 + static_cast<int>(sizeof...(I)) / 2 + (I % 2) * static_cast<int>(sizeof...(I)))...);
-  }
+  return __builtin_shufflevector(a, b, Choice::lane(I)...);
 #else
-  static TFVAE_INLINE V low(V a, V b) {
-    return __builtin_shuffle(a, b, IntOf<V>{(I / 2 + (I % 2) * static_cast<int>(sizeof...(I)))...});
-  }
-  static TFVAE_INLINE V high(V a, V b) {
-    return __builtin_shuffle(
-        a, b, IntOf<V>{(I / 2 + static_cast<int>(sizeof...(I)) / 2 + (I % 2) * static_cast<int>(sizeof...(I)))...});
-  }
+  return __builtin_shuffle(a, b, IntOf<V>{Choice::lane(I)...});
 #endif
+}
+template <class Choice, class V>
+TFVAE_INLINE V choose_lanes(V a, V b) {
+  return choose_lanes<Choice>(a, b, std::make_integer_sequence<int, kLanes<V>>());
+}
+
+// Of every 16 bytes, the lower (Half = 0) or upper (Half = 1) halves' lanes, one of a and one of b in turn.
+template <class V, int Half>
+struct Interleave {
+  static constexpr int kBlock = 16 / sizeof(LaneOf<V>);
+  static constexpr int lane(int i) {
+    return i / kBlock * kBlock + Half * kBlock / 2 + i % kBlock / 2 + i % 2 * kLanes<V>;
+  }
 };
-
-template <class V, int Lanes>
-struct InterleaveOf;
-template <class V>
-struct InterleaveOf<V, 2> : Interleave<V, 0, 1> {};
-template <class V>
-struct InterleaveOf<V, 4> : Interleave<V, 0, 1, 2, 3> {};
-template <class V>
-struct InterleaveOf<V, 8> : Interleave<V, 0, 1, 2, 3, 4, 5, 6, 7> {};
-template <class V>
-struct InterleaveOf<V, 16> : Interleave<V, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15> {};
-
 template <class V>
 TFVAE_INLINE V interleave_low(V a, V b) {
-  return InterleaveOf<V, kLanes<V>>::low(a, b);
+  return choose_lanes<Interleave<V, 0>>(a, b);
 }
 template <class V>
 TFVAE_INLINE V interleave_high(V a, V b) {
-  return InterleaveOf<V, kLanes<V>>::high(a, b);
+  return choose_lanes<Interleave<V, 1>>(a, b);
+}
+
+template <class V>
+struct EvenAndOdd {
+  static constexpr int lane(int i) { return i + i % 2 * kLanes<V>; }
+};
+// a in the even lanes, b in the odd ones.
+template <class V>
+TFVAE_INLINE V even_and_odd_lanes(V a, V b) {
+  return choose_lanes<EvenAndOdd<V>>(a, b);
 }
 
 }  // namespace TFVAE_ISA

@@ -48,7 +48,7 @@ def worst(kernels, isa, function, x, exact):
 
 def test_exp(kernels, isa):
     x = both_signs(88.72)
-    assert worst(kernels, isa, "e", x, np.exp(x.astype(np.float64))) <= 1.5  # 1.41
+    assert worst(kernels, isa, "e", x, np.exp(x.astype(np.float64))) <= 1.5  # 1.462
 
 
 def test_exp_of_denormal_results(kernels, isa):
@@ -58,17 +58,17 @@ def test_exp_of_denormal_results(kernels, isa):
 
 def test_expm1(kernels, isa):
     x = both_signs(88.72)
-    assert worst(kernels, isa, "m", x, np.expm1(x.astype(np.float64))) <= 2.7  # 2.51, near 3.48
+    assert worst(kernels, isa, "m", x, np.expm1(x.astype(np.float64))) <= 2.5  # 2.339, near 3.47
     x = x[np.abs(x) < 0.3]
-    assert worst(kernels, isa, "m", x, np.expm1(x.astype(np.float64))) <= 1.0  # 0.93
+    assert worst(kernels, isa, "m", x, np.expm1(x.astype(np.float64))) <= 1.0  # 0.944
 
 
 def test_exp_minus_1_minus_x(kernels, isa):
     x = both_signs(88.72)
     x = x[np.abs(x) > 1e-18]  # Of smaller ones it is a denormal or 0.
-    assert worst(kernels, isa, "x", x, excess(x.astype(np.float64))) <= 10.5  # 9.69, where its series ends
+    assert worst(kernels, isa, "x", x, excess(x.astype(np.float64))) <= 9.0  # 8.55, where its series ends
     x = x[np.abs(x) < 1.3]
-    assert worst(kernels, isa, "x", x, excess(x.astype(np.float64))) <= 3.4  # 3.14
+    assert worst(kernels, isa, "x", x, excess(x.astype(np.float64))) <= 3.4  # 3.184
 
 
 def test_exp_minus_1_minus_x_near_0(kernels, isa):
@@ -88,7 +88,7 @@ def test_log_of_every_uniform(kernels, isa):
 
 def test_log_of_any_normal_number(kernels, isa):
     x = floats(2.0**-126, np.inf, 211)
-    assert worst(kernels, isa, "l", x, np.log(x.astype(np.float64))) <= 1.0  # 0.806; of every one in [1e-7, 1): 0.879
+    assert worst(kernels, isa, "l", x, np.log(x.astype(np.float64))) <= 1.0  # 0.791
 
 
 @pytest.fixture(scope="module")
