@@ -165,5 +165,45 @@ TEST_P(Kernels, HalfPrecisionPatternsSurviveTheRoundTrip) {
   }
 }
 
+TEST_P(Kernels, HalfPrecisionIsRoundedToNearest) {
+  // Against float32 on the same values: within half the spacing, which truncation is not.
+  for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {
+    const bool half = dtype == DType::kFloat16;
+    const int64_t count = 5000;
+    const auto widen = [&](int32_t bits) {
+      return half ? scalar::widen_half<float>(bits) : scalar::widen_bfloat16<float>(bits);
+    };
+    std::vector<uint16_t> mean(count), log_var(count), z(count);
+    std::vector<float> wide_mean(count), wide_log_var(count), wide_z(count), kl(count);
+    for (int64_t i = 0; i < count; ++i) {
+      const float m = 3 * std::sin(0.7f * static_cast<float>(i)), l = 4 * std::sin(1.3f * static_cast<float>(i)) - 9;
+      mean[i] = static_cast<uint16_t>(half ? scalar::narrow_half<float, int32_t>(m)
+                                           : scalar::narrow_bfloat16<float, int32_t>(m));
+      log_var[i] = static_cast<uint16_t>(half ? scalar::narrow_half<float, int32_t>(l)
+                                              : scalar::narrow_bfloat16<float, int32_t>(l));
+      wide_mean[i] = widen(mean[i]);
+      wide_log_var[i] = widen(log_var[i]);
+    }
+    ForwardParams params{};
+    params.rows = count;
+    params.columns = 1;
+    params.kl = kl.data();
+    params.dtype = dtype;
+    params.mean = mean.data();
+    params.log_var = log_var.data();
+    params.z = z.data();
+    run_on(GetParam()->forward, params, 1);
+    params.dtype = DType::kFloat32;
+    params.mean = wide_mean.data();
+    params.log_var = wide_log_var.data();
+    params.z = wide_z.data();
+    run_on(GetParam()->forward, params, 1);
+    for (int64_t i = 0; i < count; ++i) {
+      const double half_spacing = std::abs(wide_z[i]) * (half ? 0x1p-11 : 0x1p-8) + 0x1p-25;
+      ASSERT_NEAR(widen(z[i]), wide_z[i], half_spacing) << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tfvae
