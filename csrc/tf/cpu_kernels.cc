@@ -1,7 +1,7 @@
 // CPU kernels: unpack and check the inputs, then hand plain pointers to csrc/cpu. Each op checks everything itself: a
 // gradient op can be called without its forward op.
-#include "csrc/cpu/dispatch.h"
 #include "csrc/cpu/run.h"
+#include "csrc/tf/checks.h"
 #include "csrc/tf/outputs.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/register_types.h"
@@ -15,7 +15,6 @@ using tensorflow::OpKernel;
 using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
-using tensorflow::TensorShape;
 
 template <class T>
 constexpr DType kDType = DType::kFloat32;
@@ -35,30 +34,13 @@ ParallelFor parallel_for(OpKernelContext* context) {
   };
 }
 
-absl::Status expect_shape(const char* name, const Tensor& tensor, const char* what, const TensorShape& expected) {
-  if (tensor.shape() == expected) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(name, " must have ", what, ", ", expected.DebugString(), ", not ",
-                                                 tensor.shape().DebugString(), "."));
-}
-
 absl::Status fill_prior(OpKernelContext* context, const TensorShape& shape, CommonParams* params) {
   OpInputList prior;
   TF_RETURN_IF_ERROR(context->input_list("prior", &prior));
   params->prior = PriorShape::kNone;
+  TF_RETURN_IF_ERROR(check_num_prior(prior.size()));
   if (prior.size() == 0) return absl::OkStatus();
-  if (prior.size() != 2) {
-    return absl::InvalidArgumentError("prior must be nothing, or prior_mean and prior_log_var.");
-  }
-  TF_RETURN_IF_ERROR(expect_shape("prior_log_var", prior[1], "the shape of prior_mean", prior[0].shape()));
-  if (prior[0].shape() == shape) {
-    params->prior = PriorShape::kFull;
-  } else if (prior[0].shape() == TensorShape({params->columns})) {
-    params->prior = PriorShape::kShared;
-  } else {
-    return absl::InvalidArgumentError(absl::StrCat("prior_mean must have the shape of mean, ", shape.DebugString(),
-                                                   ", or its last axis alone, not ", prior[0].shape().DebugString(),
-                                                   "."));
-  }
+  TF_RETURN_IF_ERROR(check_prior(shape, prior[0].shape(), prior[1].shape(), params));
   params->prior_mean = prior[0].data();
   params->prior_log_var = prior[1].data();
   return absl::OkStatus();
@@ -68,20 +50,10 @@ absl::Status fill_prior(OpKernelContext* context, const TensorShape& shape, Comm
 absl::Status fill_common(OpKernelContext* context, CommonParams* params, TensorShape* row_shape) {
   const Tensor& mean = context->input(0);
   const Tensor& seed = context->input(2);
-  if (mean.dims() < 1) {
-    return absl::InvalidArgumentError("mean must have rank 1 or more (its last axis is the latent one), not shape [].");
-  }
-  TF_RETURN_IF_ERROR(expect_shape("log_var", context->input(1), "the shape of mean", mean.shape()));
-  if (seed.shape() != TensorShape({2})) {
-    return absl::InvalidArgumentError(absl::StrCat("seed must have shape [2], not ", seed.shape().DebugString(), "."));
-  }
+  TF_RETURN_IF_ERROR(check_parameters(mean.shape(), context->input(1).shape(), seed.shape(), params, row_shape));
   for (int i = 0; i < 2; ++i) {
     params->seed[i] = seed.dtype() == tensorflow::DT_INT32 ? int64_t{seed.flat<int32_t>()(i)} : seed.flat<int64_t>()(i);
   }
-  *row_shape = mean.shape();
-  row_shape->RemoveLastDims(1);
-  params->columns = mean.dim_size(mean.dims() - 1);
-  params->rows = row_shape->num_elements();
   params->mean = mean.data();
   params->log_var = context->input(1).data();
   return fill_prior(context, mean.shape(), params);
@@ -112,14 +84,8 @@ absl::Status run(OpKernelContext* context, const Kernel<Params>& kernel, const P
 
 class KernelBase : public OpKernel {
  public:
-  explicit KernelBase(OpKernelConstruction* context) : OpKernel(context), kernels_(active_kernels()) {
-    if (kernels_ != nullptr) return;
-    std::string names;
-    for (const KernelTable* table : usable_kernels()) absl::StrAppend(&names, names.empty() ? "" : ", ", table->isa);
-    OP_REQUIRES(
-        context, false,
-        absl::InvalidArgumentError(absl::StrCat("The environment variable TFVAE_ISA must be one of ", names,
-                                                " on this machine. Correct it, or unset it to let tfvae choose.")));
+  explicit KernelBase(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, find_kernels(&kernels_));
   }
 
   void Compute(OpKernelContext* context) final { OP_REQUIRES_OK(context, compute(context)); }
@@ -130,7 +96,7 @@ class KernelBase : public OpKernel {
 
  protected:
   virtual absl::Status compute(OpKernelContext* context) = 0;
-  const KernelTable* kernels_;
+  const KernelTable* kernels_ = nullptr;
 };
 
 template <class T>
@@ -172,8 +138,9 @@ class ReparameterizeKlGrad : public KernelBase {
     params.per_dimension = per_dimension_;
     TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
     const TensorShape& shape = context->input(0).shape();
-    TF_RETURN_IF_ERROR(expect_shape("dz", context->input(3), "the shape of z", shape));
-    TF_RETURN_IF_ERROR(expect_shape("dkl", context->input(4), "the shape of kl", per_dimension_ ? shape : rows));
+    TF_RETURN_IF_ERROR(expect_shape("dz", context->input(3).shape(), "the shape of z", shape));
+    TF_RETURN_IF_ERROR(
+        expect_shape("dkl", context->input(4).shape(), "the shape of kl", per_dimension_ ? shape : rows));
     params.dz = context->input(3).data();
     params.dkl = context->input(4).data();
     TF_RETURN_IF_ERROR(gradient_outputs(context, {3, 0, 1}, &params));
@@ -227,8 +194,8 @@ class ReparameterizeLogRatioGrad : public KernelBase {
     TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
     TF_RETURN_IF_ERROR(shape.InsertDimWithStatus(0, num_samples_));
     TF_RETURN_IF_ERROR(rows.InsertDimWithStatus(0, num_samples_));
-    TF_RETURN_IF_ERROR(expect_shape("dz", context->input(3), "the shape of z", shape));
-    TF_RETURN_IF_ERROR(expect_shape("dlog_ratio", context->input(4), "the shape of log_ratio", rows));
+    TF_RETURN_IF_ERROR(expect_shape("dz", context->input(3).shape(), "the shape of z", shape));
+    TF_RETURN_IF_ERROR(expect_shape("dlog_ratio", context->input(4).shape(), "the shape of log_ratio", rows));
     params.dz = context->input(3).data();
     params.dlog_ratio = context->input(4).data();
     TF_RETURN_IF_ERROR(gradient_outputs(context, {}, &params));

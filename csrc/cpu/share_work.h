@@ -1,0 +1,82 @@
+// Shares the pieces of a loop between the calling thread and those of a pool that can only be given tasks.
+#ifndef TFVAE_CPU_SHARE_WORK_H_
+#define TFVAE_CPU_SHARE_WORK_H_
+
+#include <stdint.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+namespace tfvae {
+
+// What the calling thread and its helpers hold in common. A helper may start after the loop is over and its body gone,
+// so it keeps this alive, and asks it for leave first.
+class SharedLoop {
+ public:
+  SharedLoop(int64_t count, int64_t piece, const std::function<void(int64_t, int64_t)>& body)
+      : count_(count), piece_(piece), body_(&body) {}
+
+  // For helpers: takes pieces until none is left; does nothing once the loop is over.
+  void help() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (over_) return;
+      ++helping_;
+    }
+    take_pieces();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (--helping_ == 0) idle_.notify_all();
+  }
+
+  // For the calling thread: takes pieces until none is left, and waits for the helpers that have begun. Those that have
+  // not, because all threads of the pool are busy or wait themselves, are not needed.
+  void run() {
+    take_pieces();
+    std::unique_lock<std::mutex> lock(mutex_);
+    over_ = true;
+    idle_.wait(lock, [this] { return helping_ == 0; });
+  }
+
+ private:
+  void take_pieces() {
+    for (;;) {
+      const int64_t begin = next_.fetch_add(piece_, std::memory_order_relaxed);
+      if (begin >= count_) return;
+      (*body_)(begin, std::min(begin + piece_, count_));
+    }
+  }
+
+  const int64_t count_, piece_;
+  const std::function<void(int64_t, int64_t)>* const body_;
+  std::atomic<int64_t> next_{0};
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  int helping_ = 0;
+  bool over_ = false;
+};
+
+// Calls body(begin, end) on pieces that make up [0, count) and returns when all are done. schedule(task) hands a task
+// to one of num_threads other threads, at once or later; cycles: about what one of the count takes.
+template <class Schedule>
+void share_work(int64_t count, int64_t cycles, int64_t num_threads, const std::function<void(int64_t, int64_t)>& body,
+                Schedule schedule) {
+  // As Eigen's pool, which TensorFlow's ops run on, has it: what waking a thread has to pay for, and a piece of work
+  // that is large against taking it.
+  constexpr int64_t kCyclesPerThread = 100000, kCyclesPerPiece = 40000;
+  cycles = std::max<int64_t>(cycles, 1);
+  const int64_t piece = std::max<int64_t>(kCyclesPerPiece / cycles, 1);
+  const int64_t worthwhile = count / std::max<int64_t>(kCyclesPerThread / cycles, 1);
+  const int64_t threads = std::min({num_threads, worthwhile, count / piece});
+  if (threads < 2) return body(0, count);
+  const auto loop = std::make_shared<SharedLoop>(count, piece, body);
+  for (int64_t helper = 1; helper < threads; ++helper) schedule([loop] { loop->help(); });
+  loop->run();
+}
+
+}  // namespace tfvae
+
+#endif  // TFVAE_CPU_SHARE_WORK_H_
