@@ -94,6 +94,7 @@ def build_facts(build: Path, version: str) -> dict[str, object]:
         "machine": platform.machine(),
         "instruction_sets": facts["isas"].split(","),
         "cuda_architectures": [],
+        "xla": facts["xla"] == "ON",
     }
 
 
@@ -107,7 +108,7 @@ class CopyNative(build_ext):
         target = package / "_lib"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        for library in [self.native / "libtfvae_ops.so", *self.native.glob("tfvae_kernels*.so")]:
+        for library in [*self.native.glob("libtfvae_*.so"), *self.native.glob("tfvae_kernels*.so")]:
             shutil.copy2(library, target)
         facts = json.dumps(build_facts(self.native, self.distribution.get_version()), indent=2)
         (target / "build.json").write_text(facts + "\n", encoding="utf-8")

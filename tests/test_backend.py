@@ -114,7 +114,12 @@ def test_both_backends_give_the_same_numbers(backend, rng):
 
 def test_build_info_tells_versions_and_what_was_built():
     info = tfvae.build_info()
-    assert set(info) == {"backend", "requested", "problem", "instruction_set", "built", "versions"}
+    assert set(info) == {
+        *("backend", "requested", "problem", "problem_inside_xla"),
+        "instruction_set",
+        "built",
+        "versions",
+    }
     assert (info["instruction_set"] in (info["built"] or {}).get("instruction_sets", [])) == BUILT
     assert info["versions"]["tensorflow"] == tf.__version__
     assert set(info["versions"]) == {"python", "tensorflow", "keras", "tensorflow_probability", "numpy"}

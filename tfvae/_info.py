@@ -15,15 +15,16 @@ def build_info() -> dict[str, Any]:
 
     Returns:
         A dictionary: ``backend`` (``"native"`` or ``"reference"``: what an op called now would run), ``requested``
-        (what ``TFVAE_BACKEND`` asks for), ``problem`` (why native is not usable, or None), ``instruction_set`` (of the
-        native kernels, or None), ``built`` (what the library was built from: TensorFlow, compiler, instruction sets,
-        CUDA architectures; None without a library) and ``versions``.
+        (what ``TFVAE_BACKEND`` asks for), ``problem`` (why native is not usable, or None), ``problem_inside_xla`` (the
+        same in functions that XLA compiles), ``instruction_set`` (of the native kernels, or None), ``built`` (what the
+        library was built from: TensorFlow, compiler, instruction sets, CUDA architectures, and whether with XLA; None
+        without a library) and ``versions``.
 
     Example:
 
     >>> import tfvae
     >>> sorted(tfvae.build_info())
-    ['backend', 'built', 'instruction_set', 'problem', 'requested', 'versions']
+    ['backend', 'built', 'instruction_set', 'problem', 'problem_inside_xla', 'requested', 'versions']
     """
     problem = _native.problem()
     asked = _backend.asked()
@@ -31,6 +32,7 @@ def build_info() -> dict[str, Any]:
         "backend": "native" if problem is None and asked != "reference" else "reference",
         "requested": _config.backend(),
         "problem": problem,
+        "problem_inside_xla": _native.problem_inside_xla(),
         "instruction_set": _instruction_set() if problem is None else None,
         "built": _native.metadata(),
         "versions": _native.versions(),

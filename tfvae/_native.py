@@ -9,6 +9,7 @@ import logging
 import platform
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import tensorflow as tf
 from tfvae import _config
 
 LIBRARY_NAME = "libtfvae_ops.so"
+XLA_LIBRARY_NAME = "libtfvae_xla.so"
 REMEDY = "Rebuild with `pip install --force-reinstall --no-deps .` in the source folder."
 _FOLDER = Path(__file__).resolve().parent / "_lib"
 _OP_NAME = "TfvaeReparameterizeKl"
@@ -44,10 +46,28 @@ def problem() -> str | None:
         return _outcome()[1]
 
 
+def problem_inside_xla() -> str | None:
+    """Return why the compiled ops are not usable in functions that XLA compiles here, or None if they are."""
+    with _lock:
+        found = _outcome()[1] or _xla_outcome()
+    if found is not None:
+        return found
+    without = sorted({device.device_type for device in tf.config.get_visible_devices()} - _xla_devices())
+    if not without:
+        return None
+    return (
+        f"they have no kernels for XLA on {' and '.join(without)}, where it may place them. "
+        'Hide those devices by tf.config.set_visible_devices([], "GPU") to have them on the CPU.'
+    )
+
+
 @functools.cache
-def announce_fallback() -> None:
+def announce_fallback(problem: str, inside_xla: bool = False) -> None:
     """Say, once per process and in one line, that and why the reference is used."""
-    _logger.warning("tfvae runs on stock TensorFlow ops, several times slower than its own kernel: %s", problem())
+    where = " inside XLA" if inside_xla else ""
+    _logger.warning(
+        "tfvae runs on stock TensorFlow ops%s, several times slower than its own kernel: %s", where, problem
+    )
 
 
 def metadata() -> dict[str, Any] | None:
@@ -61,9 +81,20 @@ def metadata() -> dict[str, Any] | None:
 @functools.cache
 def _outcome() -> tuple[Any | None, str | None]:
     try:
-        return _load_checked(), None
+        ops = _load_checked()
     except _Unusable as error:
         return None, str(error)
+    _xla_outcome()  # Always with the ops: a function that holds them may be compiled by XLA long after it was traced.
+    return ops, None
+
+
+@functools.cache
+def _xla_outcome() -> str | None:
+    try:
+        _load_xla()
+    except _Unusable as error:
+        return str(error)
+    return None
 
 
 def _load_checked() -> Any:
@@ -74,14 +105,32 @@ def _load_checked() -> Any:
             f"{path} was built against TensorFlow {built['tensorflow']} and this is TensorFlow {tf.__version__}. "
             f"{REMEDY}"
         )
-    if not path.is_file():
-        raise _Unusable(f"the compiled library {path} is missing. {REMEDY}")
+    _expect_file(path)
     _check_isa()
     _refuse_second_copy(path)
+    return _open(path, built, tf.load_op_library)
+
+
+def _load_xla() -> None:
+    """Load the kernels that the ops have inside XLA."""
+    path = _FOLDER / XLA_LIBRARY_NAME
+    built = _read_metadata()
+    if not built.get("xla"):
+        raise _Unusable(f"this installation was compiled without XLA: {path} is not part of it. {REMEDY}")
+    _expect_file(path)
+    _open(path, built, tf.load_library)
+
+
+def _expect_file(path: Path) -> None:
+    if not path.is_file():
+        raise _Unusable(f"the compiled library {path} is missing. {REMEDY}")
+
+
+def _open(path: Path, built: dict[str, Any], load_library: Callable[[str], Any]) -> Any:
     try:
         if _is_truncated(path):
             raise OSError("the file is shorter than its own headers say")
-        return tf.load_op_library(str(path))
+        return load_library(str(path))
     except (tf.errors.OpError, OSError) as error:
         reason = " ".join(str(error).split())
         raise _Unusable(
@@ -154,6 +203,14 @@ def _is_registered(op_name: str) -> bool:
     from tensorflow.python.framework import op_def_registry
 
     return op_def_registry.get(op_name) is not None
+
+
+def _xla_devices() -> set[str]:
+    """The types of devices for which XLA has kernels of the compiled ops."""
+    from tensorflow.python.framework import kernels
+
+    types = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(_OP_NAME).kernel}
+    return {name.removeprefix("XLA_").removesuffix("_JIT") for name in types if name.startswith("XLA_")}
 
 
 def _mapped_copies() -> list[str]:

@@ -37,6 +37,7 @@ inline int64_t size_of_arithmetic(DType dtype) { return dtype == DType::kFloat64
 // Rows cut in several units: out[row] is the sum of the row's partial sums, from left to right.
 template <class A>
 inline void sum_partials(const Partition& cut, int64_t rows, const A* partials, A* out) {
+  const IeeeMode ieee;
   for (int64_t row = 0; row < rows; ++row) {
     double total = 0;
     for (int64_t i = 0; i < cut.units_per_row; ++i) total += partials[row * cut.units_per_row + i];
@@ -111,6 +112,7 @@ struct SharedPriorSums {
 
   static void finish(const Params& p, const Partition& c, const void* scratch) {
     if (!needed(p)) return;
+    const IeeeMode ieee;
     const double* sums = static_cast<const double*>(scratch);
     with_type(p.dtype, [&](auto tag) {
       using T = typename decltype(tag)::T;

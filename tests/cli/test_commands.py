@@ -188,18 +188,20 @@ def test_commands_to_copy_are_quoted_for_the_shell(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("problem", "requested", "reason"),
+    ("problem", "in_xla", "requested", "reason"),
     [
-        (None, "auto", "fits this TensorFlow and its kernels for avx2 run (TFVAE_BACKEND=auto)"),
-        ("it was built against 1.0", "auto", "The compiled op is not usable: it was built against 1.0"),
-        (None, "reference", "the reference was asked for (TFVAE_BACKEND=reference)"),
+        (None, None, "auto", "fits this TensorFlow and its kernels for avx2 run (TFVAE_BACKEND=auto)"),
+        (None, "no XLA here", "auto", "Inside XLA the reference runs: no XLA here"),
+        ("it was built against 1.0", None, "auto", "The compiled op is not usable: it was built against 1.0"),
+        (None, None, "reference", "the reference was asked for (TFVAE_BACKEND=reference)"),
     ],
 )
-def test_info_says_why(tfvae_command, monkeypatch, problem, requested, reason):
+def test_info_says_why(tfvae_command, monkeypatch, problem, in_xla, requested, reason):
     told = {
         "backend": "native" if problem is None and requested == "auto" else "reference",
         "requested": requested,
         "problem": problem,
+        "problem_inside_xla": problem or in_xla,
         "instruction_set": None if problem else "avx2",
         "built": None if problem else {"tensorflow": "2.21.0", "instruction_sets": ["avx2", "avx512"]},
         "versions": {},
@@ -207,6 +209,7 @@ def test_info_says_why(tfvae_command, monkeypatch, problem, requested, reason):
     monkeypatch.setattr(tfvae, "build_info", lambda: told)
     _, out, _ = tfvae_command("info")
     assert reason in out
+    assert ("Inside XLA" in out) == (in_xla is not None)
     assert ("no compiled op" if problem else "instruction_sets: avx2, avx512") in out
 
 

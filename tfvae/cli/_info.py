@@ -40,6 +40,8 @@ def _describe(info: dict[str, Any]) -> str:
         f"Backend in use: {'none' if _is_refused(info) else info['backend']}",
         f"  {_why(info)}",
     ]
+    if info["backend"] == "native" and info["problem_inside_xla"] is not None:
+        lines.append(f"  Inside XLA the reference runs: {info['problem_inside_xla']}")
     lines += ["", "Built:"]
     if info["built"] is None:
         lines.append("  no compiled op")

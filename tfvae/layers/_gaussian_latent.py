@@ -66,8 +66,6 @@ class GaussianLatent(keras.layers.Layer):
             raise ValueError("With return_kl=True the layer adds no loss, so kl_weight would do nothing: leave it out.")
         self.return_kl = return_kl
         self.noise = NoiseState(seed, name="noise")
-        # XLA cannot run the compiled op; Keras compiles by XLA only models whose layers all allow it.
-        self.supports_jit = False
         if not return_kl:
             self.kl_weight = self.add_weight(
                 shape=(),

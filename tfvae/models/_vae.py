@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfvae import evidence, objectives, ops
+from tfvae import evidence, objectives
 from tfvae._checks import as_count
 from tfvae.distributions import Family, StandardNormal
 from tfvae.evidence._blocks import in_blocks
@@ -304,14 +303,13 @@ class VAE(keras.Model):
         x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self._build_on(x)
         weights = self.trainable_weights
-        with self._step_backend(), tf.GradientTape() as tape:
+        with tf.GradientTape() as tape:
             terms = self._terms(x, self.noise.next_seed(), training=True)
             loss = self.optimizer.scale_loss(self._loss(terms, sample_weight))
         if not weights:
             warnings.warn("The model has no trainable weights, so training changes nothing.", stacklevel=2)
             return self.get_metrics_result()
-        with self._step_backend():
-            gradients = tape.gradient(loss, weights)
+        gradients = tape.gradient(loss, weights)
         _training.apply_finite(self.optimizer, gradients, weights, self.skipped_updates)
         return self.get_metrics_result()
 
@@ -319,8 +317,7 @@ class VAE(keras.Model):
         """Evaluate one batch; called by ``evaluate``."""
         x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self._build_on(x)
-        with self._step_backend():
-            self._loss(self._terms(x, self.noise.next_seed(), training=False), sample_weight)
+        self._loss(self._terms(x, self.noise.next_seed(), training=False), sample_weight)
         return self.get_metrics_result()
 
     def get_config(self) -> dict[str, Any]:
@@ -392,7 +389,3 @@ class VAE(keras.Model):
     def _build_on(self, x: tf.Tensor) -> None:
         if not self.built:
             self(x, training=False)
-
-    def _step_backend(self) -> contextlib.AbstractContextManager[None]:
-        """Trace onto stock ops where the step is compiled by XLA, which cannot run the compiled op."""
-        return ops.use_backend("reference") if self.jit_compile else contextlib.nullcontext()

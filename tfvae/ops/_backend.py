@@ -6,6 +6,9 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+
 from tfvae import _config, _native
 
 _asked: contextvars.ContextVar[str | None] = contextvars.ContextVar("tfvae_backend", default=None)
@@ -20,15 +23,22 @@ def in_use() -> str:
     """Return ``native`` or ``reference``: what an op called here and now would run."""
     if asked() == "reference":
         return "reference"
-    if _native.load() is not None:
+    inside_xla = _is_inside_xla()
+    problem = _native.problem_inside_xla() if inside_xla else _native.problem()
+    if problem is None:
         return "native"
     if asked() == "native":
         raise RuntimeError(
-            f"The native backend was asked for and is not usable: {_native.problem()} "
+            f"The native backend was asked for and is not usable{' inside XLA' if inside_xla else ''}: {problem} "
             "Or set TFVAE_BACKEND=auto to run on stock TensorFlow ops."
         )
-    _native.announce_fallback()
+    _native.announce_fallback(problem, inside_xla)
     return "reference"
+
+
+def _is_inside_xla() -> bool:
+    """Whether a function is being traced for XLA to compile; one traced before may be compiled by it all the same."""
+    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 @contextlib.contextmanager
