@@ -14,7 +14,7 @@ import tfvae
 
 PACKAGE = Path(tfvae.__file__).parent
 BUILT = tfvae.build_info()["built"] is not None
-LIBRARY = "libtfvae_ops.so"
+LIBRARY, XLA_LIBRARY = "libtfvae_ops.so", "libtfvae_xla.so"
 PARENT = "größe 1"
 SECOND = "second copy"
 
@@ -58,6 +58,77 @@ for path, loaded_before in COPIES:
     if child == 0:
         with open(os.path.join(path, "result.json"), "w") as file:
             json.dump(examine(path, loaded_before), file)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+# The same where the kernels inside XLA are missing or do not load.
+_XLA_CODE = """
+import contextlib, io, json, os, sys
+import numpy as np
+import tensorflow as tf
+import keras
+import tensorflow_probability.python.distributions
+
+
+def op(mean, log_var):
+    import tfvae
+    with tf.GradientTape() as tape:
+        tape.watch([mean, log_var])
+        z, kl = tfvae.ops.reparameterize_kl(mean, log_var, seed=[1, 2])
+    return z, kl, tape.gradient([z, kl], [mean, log_var])
+
+
+def native_ops_in(function):
+    return [op.type for op in function.graph.get_operations() if op.type.startswith("Tfvae")]
+
+
+def traced(jit_compile):
+    return tf.function(op, jit_compile=jit_compile).get_concrete_function(tf.zeros([2, 3]), tf.zeros([2, 3]))
+
+
+def train(tfvae):
+    inputs = keras.Input([4])
+    latent = tfvae.layers.GaussianLatent(seed=1)(keras.layers.Dense(4)(inputs))
+    functional = keras.Model(inputs, keras.layers.Dense(4)(latent))
+    networks = [keras.Sequential([keras.Input([n]), keras.layers.Dense(4)]) for n in (4, 2)]
+    families = {"posterior": tfvae.distributions.DiagonalNormal(2), "likelihood": tfvae.distributions.Normal(4)}
+    x = np.zeros([8, 4], "float32")
+    for model, loss in ((functional, "mse"), (tfvae.VAE(*networks, **families), None)):
+        model.compile("sgd", loss=loss, jit_compile=True)
+        yield float(model.fit(x, x, verbose=0).history["loss"][0])
+
+
+def examine(path, runs):
+    sys.path.insert(0, path)
+    stderr = io.StringIO()
+    with contextlib.redirect_stderr(stderr):
+        import tfvae
+        result = {"outside": native_ops_in(traced(None)), "printed_outside": stderr.getvalue()}
+        result |= {"inside": [native_ops_in(traced(True)) for _ in range(2)], "info": tfvae.build_info()}
+        if runs:
+            mean, log_var = tf.ones([2, 3]), tf.zeros([2, 3])
+            inside = tf.nest.flatten(tf.function(op, jit_compile=True)(mean, log_var))
+            outside = tf.nest.flatten(op(mean, log_var))
+            result["error"] = max(float(tf.reduce_max(tf.abs(a - b))) for a, b in zip(inside, outside))
+            result["losses"] = list(train(tfvae))
+        result["printed"] = stderr.getvalue()
+    os.environ["TFVAE_BACKEND"] = "native"
+    try:
+        traced(True)
+        result["native"] = "works"
+    except RuntimeError as error:
+        result["native"] = str(error)
+    result["native_outside"] = native_ops_in(traced(None))
+    return result
+
+
+for path, runs in COPIES:
+    child = os.fork()
+    if child == 0:
+        with open(os.path.join(path, "result.json"), "w") as file:
+            json.dump(examine(path, runs), file)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
@@ -209,3 +280,66 @@ if BUILT:
         assert Path(loaded).parent == Path(results["whole"]["file"]).parent / "_lib"
         assert f"another copy of the compiled ops is already loaded from {loaded}" in problem
         assert f"so {folder / LIBRARY} was not loaded" in problem
+
+    NO_XLA = "built without XLA"
+
+    def _xla_cases():
+        """Name -> what the facts say of XLA, the library's content, and the words the one line must hold."""
+        cases = {
+            NO_XLA: (False, None, ["was compiled without XLA", XLA_LIBRARY, "Rebuild with"]),
+            "missing": (True, None, [XLA_LIBRARY, "is missing", "Rebuild with"]),
+        }
+        if (PACKAGE / "_lib" / XLA_LIBRARY).is_file():
+            whole = (PACKAGE / "_lib" / XLA_LIBRARY).read_bytes()
+            foreign = whole.replace(b"_ZN10tensorflow11XlaOpKernel", b"_ZN10tensorflow11XlaOpKernal")
+            assert foreign != whole
+            cases |= {
+                "truncated": (True, whole[: len(whole) // 2], [XLA_LIBRARY, "shorter than", "Rebuild with"]),
+                "wrong ABI": (True, foreign, [XLA_LIBRARY, "undefined symbol", "Rebuild with"]),
+            }
+        return cases
+
+    XLA_CASES = _xla_cases()
+
+    @pytest.fixture(scope="module")
+    def xla_results(run_python, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("xla copies")
+        copies = {}
+        for name, (says_so, content, _) in XLA_CASES.items():
+            package = copy_package(folder / name)
+            add_library(package, (PACKAGE / "_lib" / LIBRARY).read_bytes())
+            facts = {"tensorflow": tf.__version__, "xla": says_so}
+            (package / "_lib" / "build.json").write_text(json.dumps(facts), encoding="utf-8")
+            if content is not None:
+                (package / "_lib" / XLA_LIBRARY).write_bytes(content)
+            copies[name] = (str(package.parent), name == NO_XLA)
+        done = run_python(f"COPIES = {list(copies.values())}\n{_XLA_CODE}", path=folder)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.split() == ["0"] * len(copies), f"{list(copies)}: {done.stdout}\n{done.stderr[-3000:]}"
+        return {name: json.loads((Path(path) / "result.json").read_text()) for name, (path, _) in copies.items()}
+
+    @pytest.mark.parametrize("name", XLA_CASES)
+    def test_without_kernels_in_xla_the_ops_outside_are_native_and_those_inside_the_reference_req_24(xla_results, name):
+        result = xla_results[name]
+        assert result["outside"] == ["TfvaeReparameterizeKl", "TfvaeReparameterizeKlGrad"]
+        assert result["printed_outside"] == ""
+        assert result["inside"] == [[], []]
+        assert result["info"]["problem"] is None
+        [line] = result["printed"].splitlines()
+        assert "runs on stock TensorFlow ops inside XLA" in line
+        for words in XLA_CASES[name][2]:
+            assert words in line
+            assert words in result["info"]["problem_inside_xla"]
+
+    @pytest.mark.parametrize("name", XLA_CASES)
+    def test_asking_for_native_raises_only_inside_xla_req_24_26(xla_results, name):
+        result = xla_results[name]
+        assert result["native"].startswith("The native backend was asked for and is not usable inside XLA")
+        assert result["info"]["problem_inside_xla"] in result["native"]
+        assert result["native_outside"] == result["outside"]
+
+    def test_without_kernels_in_xla_everything_works_req_24(xla_results):
+        result = xla_results[NO_XLA]
+        assert result["error"] <= 1e-5  # Noise within 2e-6; a few roundings of numbers up to 4.
+        assert len(result["losses"]) == 2
+        assert all(loss < float("inf") for loss in result["losses"])

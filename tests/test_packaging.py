@@ -94,7 +94,7 @@ def test_wheel_contents_req_29(wheel: Path):
     assert top == {"tfvae", f"tfvae-{wheel.name.split('-')[1]}.dist-info"}
     assert not [name for name in names if "tensorflow" in name.lower()]
     libraries = sorted(name.split("/")[-1].split(".")[0] for name in names if name.endswith(".so"))
-    assert libraries == (["libtfvae_ops", "tfvae_kernels"] if has_compiler() else [])
+    assert libraries == (["libtfvae_ops", "libtfvae_xla", "tfvae_kernels"] if has_compiler() else [])
 
 
 @pytest.mark.skipif(not has_compiler(), reason="no compiler on this machine, so the wheel holds no library")
@@ -112,7 +112,7 @@ def test_libraries_req_29_33(wheel: Path, tmp_path: Path):
             needed = elf.get_section_by_name(".gnu.version_r")
             versions = [aux.name for _, auxiliaries in needed.iter_versions() for aux in auxiliaries]
         assert not dynamic & {"DT_RPATH", "DT_RUNPATH"}
-        assert exported == ([] if path.name == "libtfvae_ops.so" else ["PyInit_tfvae_kernels"])
+        assert exported == ([] if path.name.startswith("libtfvae_") else ["PyInit_tfvae_kernels"])
         for prefix, floor in (("GLIBC_", GLIBC_FLOOR), ("GLIBCXX_", GLIBCXX_FLOOR)):
             found = [tuple(map(int, name[len(prefix) :].split("."))) for name in versions if name.startswith(prefix)]
             assert max(found) <= floor, f"{path.name} needs {prefix}{max(found)}"
@@ -182,3 +182,44 @@ def test_build_native_is_validated(sdist: Path, tmp_path: Path):
     wrong = pip_wheel(sdist, tmp_path / "wheels", TFVAE_BUILD_NATIVE="yes")
     assert wrong.returncode != 0
     assert "TFVAE_BUILD_NATIVE must be auto, 0 or 1, not 'yes'" in wrong.stdout + wrong.stderr
+
+
+FAKE_TENSORFLOW = """
+class sysconfig:
+    get_include = staticmethod(lambda: {folder!r} + "/include")
+    get_lib = staticmethod(lambda: {folder!r})
+    get_compile_flags = staticmethod(lambda: ["-D_GLIBCXX_USE_CXX11_ABI=1"])
+"""
+
+
+@pytest.mark.skipif(not has_compiler(), reason="nothing is configured without a compiler")
+def test_xla_is_left_out_where_tensorflow_lacks_it_req_24(tmp_path: Path):
+    """AUTO looks for the headers and the library; ON insists on them; OFF does without."""
+    fake = tmp_path / "site" / "tensorflow"
+    header = fake / "include" / "tensorflow" / "compiler" / "tf2xla" / "xla_op_kernel.h"
+    includes = [fake / "include" / "external" / name for name in ("highwayhash", "farmhash_archive/src")]
+    interface = fake / "include" / "xla" / "ffi" / "api" / "ffi.h"
+    for folder in (*includes, header.parent, interface.parent):
+        folder.mkdir(parents=True)
+    for file in (header, interface, fake / "libtensorflow_framework.so.2", fake / "libtensorflow_cc.so.2"):
+        file.touch()
+    (fake / "__init__.py").write_text(FAKE_TENSORFLOW.format(folder=str(fake)))
+
+    def configure(choice: str) -> tuple[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        options = ("-DTFVAE_BUILD_MODULE=OFF", f"-DPython_EXECUTABLE={sys.executable}", f"-DTFVAE_WITH_XLA={choice}")
+        environment = clean_environment(PYTHONPATH=str(fake.parent), PATH=path)
+        (tmp_path / "build" / "build_facts.txt").unlink(missing_ok=True)
+        done = run("cmake", "-S", ROOT, "-B", tmp_path / "build", "-G", "Ninja", *options, env=environment)
+        facts = (tmp_path / "build" / "build_facts.txt").read_text() if done.returncode == 0 else "failed"
+        return re.sub(r"(?s).*xla=(\w+).*", r"\1", facts).strip(), done.stdout + done.stderr
+
+    assert [configure(choice)[0] for choice in ("AUTO", "OFF", "ON")] == ["ON", "OFF", "ON"]
+    interface.unlink()
+    decision, log = configure("AUTO")
+    assert decision == "OFF"
+    assert f"No ops inside XLA: TensorFlow has no {interface}" in log
+    assert configure("OFF")[0] == "OFF"
+    decision, log = configure("ON")
+    assert decision == "failed"
+    assert "TFVAE_WITH_XLA is ON and this TensorFlow has no headers of XLA" in log
