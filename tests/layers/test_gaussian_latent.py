@@ -133,9 +133,24 @@ def test_a_whole_model_fits_under_other_policies_req_37(policy):
     assert np.isfinite(model.fit(X, X, verbose=0).history["loss"][0])
 
 
-def test_xla_is_declined_while_the_compiled_op_cannot_run_in_it():
-    with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
-        functional().compile("adam", loss="mse", jit_compile=True)
+def test_modes_agree_after_five_steps_req_23():
+    """Keras asks all layers whether XLA may compile the model; this one does not mind."""
+    finals = {}
+    for name, mode in {
+        "default": {},
+        "xla": {"jit_compile": True},
+        "no xla": {"jit_compile": False},
+        "eager": {"run_eagerly": True},
+    }.items():
+        keras.utils.set_random_seed(0)
+        model = functional()
+        model.compile(keras.optimizers.SGD(0.02), loss="mse", **mode)
+        assert bool(model.jit_compile) == (name == "xla")
+        history = model.fit(X[:30], X[:30], batch_size=6, shuffle=False, verbose=0).history
+        finals[name] = [*model.get_weights(), history["loss"][0]]
+    for name, values in finals.items():
+        for got, want in zip(values, finals["default"], strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -47,22 +47,30 @@ def test_all_kinds_of_data_give_the_same_history(make_vae, x):
             np.testing.assert_allclose(history[key], histories["array"][key], rtol=1e-5, err_msg=f"{name}: {key}")
 
 
-def test_modes_agree_after_five_steps_req_23(make_vae, x):
-    finals = {}
+def test_modes_agree_after_five_steps_req_23(make_vae, x, monkeypatch):
+    kernel, calls = tfvae.ops._kernels.reparameterize_kl, []
+    monkeypatch.setattr(tfvae.ops._kernels, "reparameterize_kl", lambda *args: calls.append(1) or kernel(*args))
+    finals, native = {}, {}
     for name, mode in {
         "default": {},
         "eager": {"run_eagerly": True},
         "xla": {"jit_compile": True},
+        "no xla": {"jit_compile": False},
         "several steps": {"steps_per_execution": 3},
     }.items():
         vae = make_vae()
         vae.compile(keras.optimizers.SGD(0.02), **mode)
+        calls.clear()
         history = vae.fit(x[:40], batch_size=8, epochs=1, shuffle=False, verbose=0).history
         assert int(vae.optimizer.iterations.numpy()) == 5
         finals[name] = [*vae.get_weights(), history["loss"][0]]
+        native[name] = bool(calls)
     for name, values in finals.items():
         for got, want in zip(values, finals["default"], strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4, err_msg=name)
+    info = tfvae.build_info()
+    assert native.pop("xla") == (info["backend"] == "native" and info["problem_inside_xla"] is None)
+    assert set(native.values()) == {info["backend"] == "native"}
 
 
 def test_training_improves_the_bound_on_validation_data(make_vae, x):
