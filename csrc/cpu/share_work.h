@@ -13,23 +13,18 @@
 
 namespace tfvae {
 
-// What the calling thread and its helpers hold in common. A helper may start after the loop is over and its body gone,
-// so it keeps this alive, and asks it for leave first.
+// What the calling thread and its helpers hold in common. A helper may start after the loop is over and its body gone:
+// it keeps this alive, and finds no piece left.
 class SharedLoop {
  public:
   SharedLoop(int64_t count, int64_t piece, const std::function<void(int64_t, int64_t)>& body)
       : count_(count), piece_(piece), body_(&body) {}
 
-  // For helpers: takes pieces until none is left; does nothing once the loop is over.
+  // For helpers: takes pieces until none is left.
   void help() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (over_) return;
-      ++helping_;
-    }
+    count_helper(1);
     take_pieces();
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (--helping_ == 0) idle_.notify_all();
+    count_helper(-1);
   }
 
   // For the calling thread: takes pieces until none is left, and waits for the helpers that have begun. Those that have
@@ -37,7 +32,6 @@ class SharedLoop {
   void run() {
     take_pieces();
     std::unique_lock<std::mutex> lock(mutex_);
-    over_ = true;
     idle_.wait(lock, [this] { return helping_ == 0; });
   }
 
@@ -50,13 +44,18 @@ class SharedLoop {
     }
   }
 
+  void count_helper(int change) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    helping_ += change;
+    if (helping_ == 0) idle_.notify_all();
+  }
+
   const int64_t count_, piece_;
   const std::function<void(int64_t, int64_t)>* const body_;
   std::atomic<int64_t> next_{0};
   std::mutex mutex_;
   std::condition_variable idle_;
   int helping_ = 0;
-  bool over_ = false;
 };
 
 // Calls body(begin, end) on pieces that make up [0, count) and returns when all are done. schedule(task) hands a task

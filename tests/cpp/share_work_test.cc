@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -54,12 +55,15 @@ TEST(ShareWork, OnlyWorkThatPaysForThemWakesThreads) {
 }
 
 TEST(ShareWork, ThreadsThatHelpDoEachItemOnce) {
+  const auto caller = std::this_thread::get_id();
   for (int repetition = 0; repetition < 200; ++repetition) {
     std::vector<int> done(997);  // Not atomic: no two threads have the same item, as the thread sanitizer would see.
     std::vector<std::thread> pool;
     share_work(
         997, kCycles, 4,
         [&](int64_t begin, int64_t end) {
+          // The last to be ready are helpers, so that it shows if nobody waits for them.
+          if (std::this_thread::get_id() != caller) std::this_thread::sleep_for(std::chrono::microseconds(500));
           for (int64_t i = begin; i < end; ++i) ++done[i];
         },
         [&pool](auto task) { pool.emplace_back(task); });
