@@ -83,6 +83,11 @@ REPARAMETERIZE_KL = (
     Bar("backward 4096x1024, stock TF / native", 7, 12, ratio("backward", "4096x1024", ["stock"])),
     Bar("forward 8192x4096, native / stream", 1.6, 1.15, ratio("forward", "8192x4096", ["native"], "stream"), True),
     Bar("backward 8192x4096, native / stream", 1.4, 1.1, ratio("backward", "8192x4096", ["native"], "stream"), True),
+    Bar("forward 4096x1024, XLA's code / native in XLA", 6, None, ratio("forward", "4096x1024", ["xla"], "native_xla")),
+    *(
+        Bar(f"{which} 8192x4096, native in XLA / native", 1.1, 1, ratio(which, "8192x4096", ["native_xla"]), True)
+        for which in ("forward", "backward")
+    ),
     Bar("forward 256x512, ns per element and core", 0.75, 0.5, in_cache, True),
     Bar("avx2: forward 4096x1024, stock TF / native", 5, 9, ratio("forward", "4096x1024", ["stock"]), isa="avx2"),
     Bar("baseline: slowest case, stock TF / native", 1, 2, slowest_against_stock, isa="baseline"),

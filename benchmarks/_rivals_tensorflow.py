@@ -69,7 +69,7 @@ class GraphRival:
     def build(self, inputs: Inputs, which: str, ops: int) -> Call:
         """Return a call that runs one pass (``forward``, ``backward`` or ``both``) of ``ops`` ops."""
         if self.compiled:
-            _require_native()
+            _require_native(self.xla)
         if ops > 1 and (self.xla or which == "both"):
             raise Unavailable("only single ops and passes are chained.")
         tensors = inputs.once("tensorflow", lambda: _tensors(inputs))
@@ -190,8 +190,8 @@ def build_native_float32(inputs: Inputs, which: str, ops: int) -> Call:
     return GraphRival(native, compiled=True).build(wide, which, ops)
 
 
-def _require_native() -> None:
-    problem = tfvae.build_info()["problem"]
+def _require_native(inside_xla: bool) -> None:
+    problem = tfvae.build_info()["problem_inside_xla" if inside_xla else "problem"]
     if problem is not None:
         raise Unavailable(problem)
 

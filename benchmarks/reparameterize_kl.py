@@ -5,7 +5,8 @@ Passes: ``forward``; ``backward``, the gradient alone; ``both``, forward and bac
 Rivals, all given the same arrays and the same processors, and timed in interleaved rounds:
 
 - ``native``: the compiled op, called as users do, in a ``tf.function``; backward: the gradient op by itself;
-- ``reference``: the same in plain TensorFlow; ``xla``: that one compiled by XLA;
+- ``reference``: the same in plain TensorFlow; ``xla``: that one compiled by XLA; ``native_xla``: the compiled op called
+  from a function that XLA compiles;
 - ``stock``: the textbook code (``stateless_normal`` by Philox, ``tf.exp``); ``tfp``: TensorFlow Probability;
 - ``torch``, ``torch_compile``, ``jax``: the textbook code there, where installed (``pip install ".[bench]"``);
 - ``native_float32``: beside the half precisions, native on float32 of the same shape;
@@ -37,7 +38,7 @@ from benchmarks._op_bench import WIDE, Builder, OpBench
 
 SHAPES = ((128, 10), (128, 32), (1024, 64), (256, 512), (4096, 1024), (8192, 4096))
 RIVALS = (
-    "native", WIDE, "reference", "stock", "tfp", "xla", "torch", "torch_compile", "jax",
+    "native", WIDE, "native_xla", "reference", "stock", "tfp", "xla", "torch", "torch_compile", "jax",
     "stream", "stream_fresh", "empty",
 )  # fmt: skip
 
@@ -49,6 +50,7 @@ def _builders() -> Mapping[str, Builder]:
     return {
         "native": graph(_rivals_tensorflow.native, compiled=True).build,
         WIDE: _rivals_tensorflow.build_native_float32,
+        "native_xla": graph(_rivals_tensorflow.native, xla=True, compiled=True).build,
         "reference": graph(_rivals_tensorflow.reference).build,
         "stock": graph(_rivals_tensorflow.stock).build,
         "tfp": graph(_rivals_tensorflow.probability).build,

@@ -3,7 +3,8 @@
 50 draws ``z`` for every row with ``log q(z) - log p(z)``, as importance-weighted bounds need them. Shapes on the
 command line are those of ``mean``, in the tables those of ``z``.
 
-Rivals: ``native``, the compiled op; ``reference``, the same in plain TensorFlow; ``xla``, that one compiled by XLA;
+Rivals: ``native``, the compiled op; ``reference``, the same in plain TensorFlow; ``native_xla`` and ``xla``, these two
+in a function that XLA compiles;
 ``stock``, the leanest that stock ops allow; ``tfp``, TensorFlow Probability; ``empty``, an op that only allocates an
 output of the shape of ``mean``. Passes, rounds and columns are those of ``benchmarks.reparameterize_kl``.
 """
@@ -18,7 +19,7 @@ from benchmarks._cases import DrawsCase
 from benchmarks._op_bench import Builder, OpBench
 
 SHAPES = ((128, 32), (128, 10), (1024, 64))
-RIVALS = ("native", "reference", "stock", "tfp", "xla", "empty")
+RIVALS = ("native", "native_xla", "reference", "stock", "tfp", "xla", "empty")
 
 
 def _builders() -> Mapping[str, Builder]:
@@ -28,6 +29,7 @@ def _builders() -> Mapping[str, Builder]:
     samples = DrawsCase.samples
     return {
         "native": GraphRival(rivals.native(samples), compiled=True).build,
+        "native_xla": GraphRival(rivals.native(samples), xla=True, compiled=True).build,
         "reference": GraphRival(rivals.reference(samples)).build,
         "stock": GraphRival(rivals.stock(samples)).build,
         "tfp": GraphRival(rivals.probability(samples)).build,

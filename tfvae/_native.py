@@ -64,9 +64,9 @@ def problem_inside_xla() -> str | None:
 @functools.cache
 def announce_fallback(problem: str, inside_xla: bool = False) -> None:
     """Say, once per process and in one line, that and why the reference is used."""
-    where = " inside XLA" if inside_xla else ""
+    where = ", inside XLA" if inside_xla else ""
     _logger.warning(
-        "tfvae runs on stock TensorFlow ops%s, several times slower than its own kernel: %s", where, problem
+        "tfvae runs on stock TensorFlow ops, several times slower than its own kernel%s: %s", where, problem
     )
 
 

@@ -26,6 +26,7 @@ from benchmarks import (
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = tfvae.build_info()["problem"] is None
+IN_XLA = tfvae.build_info()["problem_inside_xla"] is None
 COMPILED = {"native", "stream", "stream_fresh"} if BUILT else set()
 
 
@@ -37,7 +38,7 @@ def read(path):
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     path = tmp_path_factory.mktemp("benchmarks") / "reparameterize_kl.csv"
-    rivals = ["native", "reference", "stock", "tfp", "xla", "stream", "stream_fresh", "empty"]
+    rivals = ["native", "native_xla", "reference", "stock", "tfp", "xla", "stream", "stream_fresh", "empty"]
     options = ["--quick", "--shapes", "6x4", "--dtypes", "float32", "--output", str(path), "--rivals", *rivals]
     assert reparameterize_kl.BENCH.main(options) == 0
     return path
@@ -47,7 +48,7 @@ def test_every_pass_and_rival_has_a_row(measured):
     rows = read(measured)
     assert list(rows[0]) == list(_op_bench.COLUMNS)
     chained = {"reference", "stock", "tfp", "empty"} | (COMPILED & {"native"})
-    single = chained | COMPILED | {"xla"}
+    single = chained | COMPILED | {"xla"} | ({"native_xla"} if IN_XLA else set())
     for which in ("forward", "backward", "both"):
         found = {(row["rival"], row["per"]) for row in rows if row["pass"] == which}
         expected = {(rival, "call") for rival in single}
