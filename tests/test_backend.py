@@ -11,6 +11,7 @@ from tfvae import _native
 from tfvae.ops import reparameterize_kl
 
 BUILT = tfvae.build_info()["built"] is not None
+IN_XLA = BUILT and tfvae.build_info()["built"]["xla"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +24,8 @@ def native_ops_in(function):
     return [op.type for op in graph.get_operations() if op.type.startswith("Tfvae")]
 
 
-def traced():
-    return tf.function(lambda: reparameterize_kl(tf.zeros([2, 3]), tf.zeros([2, 3]), seed=[1, 2]))
+def traced(**how):
+    return tf.function(lambda: reparameterize_kl(tf.zeros([2, 3]), tf.zeros([2, 3]), seed=[1, 2]), **how)
 
 
 def test_the_fixture_chooses_what_runs(backend):
@@ -101,6 +102,24 @@ def test_a_traced_function_keeps_its_backend():
     with tfvae.use_backend("reference"):
         function.get_concrete_function()
     assert native_ops_in(function) == []
+
+
+@pytest.mark.skipif(not IN_XLA, reason="the compiled op has no kernels inside XLA here")
+def test_a_device_for_which_xla_has_no_kernel_takes_the_reference_inside_it(monkeypatch, caplog):
+    """XLA would place a compiled function on the GPU, where the op has no kernel; outside, the op is placed apart."""
+    devices = [tf.config.PhysicalDevice(f"/physical_device:{kind}:0", kind) for kind in ("CPU", "GPU")]
+    assert native_ops_in(traced(jit_compile=True)) == ["TfvaeReparameterizeKl"]
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda: devices)
+    _native.announce_fallback.cache_clear()
+    for _ in range(2):
+        assert native_ops_in(traced(jit_compile=True)) == []
+    assert native_ops_in(traced()) == ["TfvaeReparameterizeKl"]
+    problem = tfvae.build_info()["problem_inside_xla"]
+    assert "they have no kernels for XLA on GPU" in problem
+    [record] = caplog.records
+    assert record.getMessage().endswith(f", inside XLA: {problem}")
+    with tfvae.use_backend("native"), pytest.raises(RuntimeError, match="not usable inside XLA: they have no kernels"):
+        traced(jit_compile=True).get_concrete_function()
 
 
 def test_both_backends_give_the_same_numbers(backend, rng):

@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 
 namespace tfvae {
 
@@ -22,17 +22,15 @@ class SharedLoop {
 
   // For helpers: takes pieces until none is left.
   void help() {
-    count_helper(1);
+    const std::shared_lock<std::shared_mutex> working(helpers_);
     take_pieces();
-    count_helper(-1);
   }
 
   // For the calling thread: takes pieces until none is left, and waits for the helpers that have begun. Those that have
   // not, because all threads of the pool are busy or wait themselves, are not needed.
   void run() {
     take_pieces();
-    std::unique_lock<std::mutex> lock(mutex_);
-    idle_.wait(lock, [this] { return helping_ == 0; });
+    const std::lock_guard<std::shared_mutex> nobody_works(helpers_);
   }
 
  private:
@@ -44,18 +42,11 @@ class SharedLoop {
     }
   }
 
-  void count_helper(int change) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    helping_ += change;
-    if (helping_ == 0) idle_.notify_all();
-  }
-
   const int64_t count_, piece_;
   const std::function<void(int64_t, int64_t)>* const body_;
   std::atomic<int64_t> next_{0};
-  std::mutex mutex_;
-  std::condition_variable idle_;
-  int helping_ = 0;
+  // Shared by those who work. A condition variable would ask for a newer libstdc++ than the rest does.
+  std::shared_mutex helpers_;
 };
 
 // Calls body(begin, end) on pieces that make up [0, count) and returns when all are done. schedule(task) hands a task
