@@ -17,7 +17,8 @@ LAYERS = [
     {"_native"},
     {"ops"},
     {"_info", "distributions"},
-    {"layers", "objectives", "evidence", "metrics"},
+    {"layers", "objectives", "metrics"},
+    {"evidence"},
     {"models", "callbacks"},
     {"datasets", "plots"},
     {"cli"},
@@ -29,6 +30,7 @@ RESTRICTED = {
     # _native and _info: to tell their versions.
     "keras": {
         "distributions",
+        "evidence",
         "layers",
         "models",
         "callbacks",

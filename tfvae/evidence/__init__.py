@@ -1,5 +1,19 @@
 """Estimates of ``log p(x)`` with their errors."""
 
-from tfvae.evidence._importance import LogLikelihood, importance_weighted
+from tfvae.evidence._annealed import (
+    AnnealedEvidence,
+    Bracket,
+    annealed_importance_sampling,
+    bidirectional_monte_carlo,
+)
+from tfvae.evidence._importance import EvidenceWarning, LogLikelihood, importance_weighted
 
-__all__ = ["LogLikelihood", "importance_weighted"]
+__all__ = [
+    "AnnealedEvidence",
+    "Bracket",
+    "EvidenceWarning",
+    "LogLikelihood",
+    "annealed_importance_sampling",
+    "bidirectional_monte_carlo",
+    "importance_weighted",
+]

@@ -12,7 +12,6 @@ import tensorflow as tf
 from tfvae import evidence, objectives
 from tfvae._checks import as_count
 from tfvae.distributions import Family, StandardNormal
-from tfvae.evidence._blocks import in_blocks
 from tfvae.layers._checks import as_kl_weight
 from tfvae.layers._noise import NoiseState, as_seed_pair
 from tfvae.models import _checks, _export, _training
@@ -153,19 +152,12 @@ class VAE(keras.Model):
             seed: an integer or two, for a reproducible result; None takes the model's own noise.
 
         Returns:
-            ``LogLikelihood(estimate, standard_error, effective_sample_size)``, each ``[B]`` and float64.
+            ``LogLikelihood(estimate, standard_error, effective_sample_size, pareto_k)``, each ``[B]`` and float64.
         """
         as_count(num_samples, "num_samples")
         x = tf.convert_to_tensor(x)
         _checks.check_batch(x, self.likelihood_family)
-
-        def estimate(rows: tf.Tensor, **how: Any) -> evidence.LogLikelihood:
-            q = self._posterior(rows, training=False)
-            return evidence.importance_weighted(
-                q, self._prior(q.dtype), self.likelihood, rows, num_samples=num_samples, **how
-            )
-
-        return in_blocks(estimate, x, self._seed(seed))
+        return evidence.importance_weighted(self, x, num_samples=num_samples, seed=seed)
 
     def sample(self, n: int, seed: Any = None) -> tf.Tensor:
         """Return the mean of ``p(x|z)`` at ``n`` draws ``z ~ p(z)``, ``[n, *event]``.

@@ -1,0 +1,180 @@
+"""Hamiltonian Monte Carlo along the path from the prior to the posterior, there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfvae._checks import as_count
+from tfvae.distributions._tfp import tfp
+from tfvae.evidence._joint import Joint
+
+LEAPFROG_STEPS = 5
+# Chains that go together: 32 examples of 32 chains are 1024 rows for the decoder.
+CHAINS = 32
+# The preliminary run, from which come the step sizes.
+PILOT_CHAINS = 16
+PILOT_TEMPERATURES = 50
+PILOT_TRANSITIONS = 4
+_TARGET_ACCEPTANCE = 0.8
+_LARGEST_STEP = 1.2  # in standard deviations of the chains
+
+Advance = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The temperatures of the path ``p(z) p(x|z)^beta``.
+
+    ``"geometric"``: ``beta_t = t / T``. ``"sigmoidal"``: with ``s_t = 1 / (1 + exp(-4 (2 t / T - 1)))``,
+    ``beta_t = (s_t - s_0) / (s_T - s_0)``, which is close-set at both ends.
+    """
+
+    name: str
+    num_steps: int
+
+    def __post_init__(self) -> None:
+        as_count(self.num_steps, "num_steps")
+        if self.name not in ("geometric", "sigmoidal"):
+            raise ValueError(f'schedule must be "sigmoidal" or "geometric", not {self.name!r}.')
+
+    @property
+    def betas(self) -> np.ndarray:
+        """``[T + 1]``, from 0 to 1."""
+        even = np.arange(self.num_steps + 1) / self.num_steps
+        if self.name == "geometric":
+            return even
+        sigmoid = 1 / (1 + np.exp(-4 * (2 * even - 1)))
+        return (sigmoid - sigmoid[0]) / (sigmoid[-1] - sigmoid[0])
+
+
+class Annealer:
+    """Transitions that leave ``p(z) p(x|z)^beta`` as it is, and the chains of them.
+
+    Chains are ``[B, C, *latent]``, the examples first: noise drawn in that order for fewer examples is the same.
+
+    Args:
+        joint: the model over unbounded ``u``.
+        x_spec: dtype and shape ``[None, *event]`` of the data.
+        betas: the temperatures, from 0 to 1.
+    """
+
+    def __init__(self, joint: Joint, x_spec: tf.TensorSpec, betas: np.ndarray) -> None:
+        self.joint, self.betas = joint, betas
+        chains = tf.TensorSpec([None, None, *joint.event_shape], joint.dtype)
+        steps = tf.TensorSpec([None, 1, *joint.event_shape], joint.dtype)
+        beta, seed = tf.TensorSpec([], joint.dtype), tf.TensorSpec([2], tf.int32)
+        self._move = tf.function(self._transition, input_signature=[x_spec, chains, beta, steps, seed], autograph=False)
+        self._score = tf.function(joint.log_likelihood, input_signature=[x_spec, chains], autograph=False)
+
+    def units(self, num_chains: int, directions: int = 1) -> int:
+        """Return how often ``advance`` is called for a block: once a temperature, in the preliminary run and after."""
+        groups = -(-num_chains // CHAINS)
+        return len(self._pilot_indices()) + groups * directions * (len(self.betas) - 1)
+
+    def find_steps(self, x: tf.Tensor, seed: tf.Tensor, advance: Advance) -> np.ndarray:
+        """Return step sizes for every temperature, example and dimension, ``[T + 1, B, 1, *latent]``.
+
+        A run of its own, in which a multiple of the chains' standard deviation is adapted so that four of five
+        proposals are accepted. Between its temperatures the logarithm of the step is interpolated.
+        """
+        seeds = _seeds(seed, 1 + PILOT_TEMPERATURES * PILOT_TRANSITIONS)
+        u = self.joint.draw_prior([len(x), PILOT_CHAINS], seeds[0])
+        spread = np.log(_standard_deviation(u))
+        log_multiple, found, indices = np.full(len(x), np.log(0.5)), [], self._pilot_indices()
+        for i, index in enumerate(indices):
+            beta = tf.constant(self.betas[index], self.joint.dtype)
+            for j in range(PILOT_TRANSITIONS):
+                step = np.exp(spread + _as_column(log_multiple, spread))
+                u, _, accepted = self._move(x, u, beta, step, seeds[1 + i * PILOT_TRANSITIONS + j])
+                log_multiple += np.mean(accepted, axis=1) - _TARGET_ACCEPTANCE
+                log_multiple = np.minimum(log_multiple, np.log(_LARGEST_STEP))
+            spread = 0.5 * (spread + np.log(_standard_deviation(u)))
+            found.append(spread + _as_column(log_multiple, spread))
+            advance()
+        return _interpolate(np.exp(np.array(found)), indices, len(self.betas))
+
+    def forward(
+        self, x: tf.Tensor, num_chains: int, steps: np.ndarray, seed: tf.Tensor, advance: Advance
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Anneal from the prior; return the log-weights, of mean weight ``p(x)``, and the acceptance, ``[B, C]``."""
+        seeds = _seeds(seed, len(self.betas))
+        u = self.joint.draw_prior([len(x), num_chains], seeds[0])
+        log_likelihood, log_weights, accepted = self._score(x, u), np.zeros([len(x), num_chains]), []
+        for t in range(1, len(self.betas)):
+            log_weights += (self.betas[t] - self.betas[t - 1]) * np.asarray(log_likelihood, np.float64)
+            if t < len(self.betas) - 1:
+                u, log_likelihood, acceptance = self._at(t, x, u, steps, seeds[t])
+                accepted.append(acceptance.numpy())
+            advance()
+        return log_weights, np.mean(accepted, axis=0) if accepted else np.full_like(log_weights, np.nan)
+
+    def reverse(
+        self, x: tf.Tensor, u: tf.Tensor, steps: np.ndarray, seed: tf.Tensor, advance: Advance
+    ) -> np.ndarray:
+        """Anneal from exact draws of the posterior to the prior; return log-weights of mean weight ``1 / p(x)``.
+
+        Before that, transitions at ``beta = 1`` take chains that start at one draw apart, as far as they may.
+        """
+        last, apart = len(self.betas) - 1, 10
+        seeds = _seeds(seed, last + apart)
+        for i in range(apart):
+            u, log_likelihood, _ = self._at(last, x, u, steps, seeds[last + i])
+        log_weights = np.zeros(u.shape[:2])
+        for t in range(last, 0, -1):
+            log_weights -= (self.betas[t] - self.betas[t - 1]) * np.asarray(log_likelihood, np.float64)
+            if t > 1:
+                u, log_likelihood, _ = self._at(t - 1, x, u, steps, seeds[t])
+            advance()
+        return log_weights
+
+    def _at(
+        self, t: int, x: tf.Tensor, u: tf.Tensor, steps: np.ndarray, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return self._move(x, u, tf.constant(self.betas[t], self.joint.dtype), steps[t], seed)
+
+    def _transition(
+        self, x: tf.Tensor, u: tf.Tensor, beta: tf.Tensor, step: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return the chains after a transition, their ``log p(x|z)`` and whether they moved, as 0 or 1."""
+
+        def target(u: tf.Tensor) -> tf.Tensor:
+            return self.joint.log_prior(u) + beta * tf.cast(self.joint.log_likelihood(x, u), u.dtype)
+
+        kernel = tfp.mcmc.HamiltonianMonteCarlo(target, step_size=step, num_leapfrog_steps=LEAPFROG_STEPS)
+        u, results = kernel.one_step(u, kernel.bootstrap_results(u), seed=seed)
+        return u, self.joint.log_likelihood(x, u), tf.cast(results.is_accepted, u.dtype)
+
+    def _pilot_indices(self) -> list[int]:
+        last = len(self.betas) - 1
+        return sorted({round(i) for i in np.linspace(0, last, min(PILOT_TEMPERATURES, last + 1))})
+
+
+def groups_of(num_chains: int) -> list[int]:
+    """Return the sizes of the groups in which the chains go."""
+    return [min(CHAINS, num_chains - first) for first in range(0, num_chains, CHAINS)]
+
+
+def _seeds(seed: tf.Tensor, count: int) -> tf.Tensor:
+    return tf.random.stateless_uniform([count, 2], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
+
+
+def _standard_deviation(u: tf.Tensor) -> np.ndarray:
+    """Return that of the chains, ``[B, 1, *latent]``, never 0."""
+    return np.maximum(np.std(u.numpy(), axis=1, keepdims=True), 1e-6)
+
+
+def _as_column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return np.reshape(values, [-1] + [1] * (like.ndim - 1)).astype(like.dtype)
+
+
+def _interpolate(found: np.ndarray, indices: list[int], count: int) -> np.ndarray:
+    """Return ``found`` at ``indices`` for all of ``range(count)``, its logarithm linear between them."""
+    position = np.interp(np.arange(count), indices, np.arange(len(indices)))
+    lower = np.floor(position).astype(int)
+    upper = np.minimum(lower + 1, len(indices) - 1)
+    part = (position - lower).reshape([-1] + [1] * (found.ndim - 1)).astype(found.dtype)
+    return found[lower] ** (1 - part) * found[upper] ** part

@@ -1,0 +1,116 @@
+"""Finished blocks in a file, from which the same request goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_VERSION = 1
+_REMEDY = "Remove it, or give save_to another name."
+
+
+class Store:
+    """Results of the first rows of ``x`` in an ``.npz`` file, beside a description of the request they answer.
+
+    Args:
+        path: the file; it may not exist yet, its folder must.
+        fields: names of the results.
+
+    Raises:
+        ValueError: if the name does not end in ``.npz``, or the file is damaged or none of these.
+        FileNotFoundError: if there is no such folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fields: tuple[str, ...]) -> None:
+        self.path, self.fields = Path(path), fields
+        if self.path.suffix != ".npz":
+            raise ValueError(f"save_to must be the name of an .npz file, not {str(path)!r}.")
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"The folder of save_to, {self.path.parent}, does not exist. Make it first.")
+        self._request: dict[str, Any] = {}
+        self._results = [np.zeros(0) for _ in fields]
+        if self.path.exists():
+            self._request, self._results = self._read()
+
+    def seed(self) -> list[int] | None:
+        """Return the seed of the request that the file holds, or None where there is no file."""
+        return self._request.get("seed")
+
+    def finished(self, request: dict[str, Any], rows: int, examples: int) -> list[np.ndarray]:
+        """Return the results of the rows already done for ``request``, blocks of ``rows`` out of ``examples``.
+
+        Raises:
+            ValueError: if the file holds those of another request.
+        """
+        request = {**request, "version": _VERSION}
+        if self._request and self._request != request:
+            names = sorted({*request, *self._request})
+            other = [name for name in names if request.get(name) != self._request.get(name)]
+            raise ValueError(
+                f"{self.path} holds the results of another request: its {', '.join(other)} "
+                f"{'is' if len(other) == 1 else 'are'} not as asked for here. {_REMEDY}"
+            )
+        self._request = request
+        done = len(self._results[0])
+        if done > examples or (done % rows and done != examples):
+            raise ValueError(f"{self.path} holds {done} results, which is no number of whole blocks. {_REMEDY}")
+        return self._results
+
+    def write(self, results: list[np.ndarray]) -> None:
+        """Write all results so far to a temporary name, then put the file in place."""
+        temporary = self.path.with_name(f".partial-{self.path.name}")
+        with temporary.open("wb") as file:
+            request = np.array(json.dumps(self._request))
+            np.savez(file, request=request, **dict(zip(self.fields, results, strict=True)))  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self.path)
+
+    def _read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                request = json.loads(str(file["request"][()]))
+                results = [file[name] for name in self.fields]
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"{self.path} cannot be read as results of this estimator: it is damaged, or something else ({error}). "
+                f"{_REMEDY}"
+            ) from error
+        shapes = {array.shape for array in results}
+        sound = len(shapes) == 1 and all(array.ndim == 1 and array.dtype == np.float64 for array in results)
+        if not isinstance(request, dict) or not sound:
+            raise ValueError(f"{self.path} does not hold float64 results of one length. {_REMEDY}")
+        return request, results
+
+
+def fingerprint_of_array(x: np.ndarray) -> str:
+    """Return a hash of an array's dtype, shape and values."""
+    digest = hashlib.sha256(f"{x.dtype.str}{x.shape}".encode())
+    digest.update(np.ascontiguousarray(x).tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint_of_model(model: Any, x: np.ndarray) -> str:
+    """Return a hash of a Keras model's floating weights; of another model, of what it says of some of ``x``.
+
+    The noise state of a VAE and its counters are integers and no part of what it computes.
+    """
+    if hasattr(model, "weights"):
+        floating = [np.asarray(weight) for weight in model.weights if tf.as_dtype(weight.dtype).is_floating]
+        arrays = [fingerprint_of_array(array) for array in floating]
+    else:
+        rows = x[:32]
+        q, p = model.posterior(rows), model.prior()
+        z = q.sample(seed=tf.constant([1, 2]))
+        decoded = model.likelihood(z)
+        terms = [q.log_prob(z), p.log_prob(z), decoded.log_prob(tf.cast(rows, decoded.dtype))]
+        # Six digits: a library may round the last ones differently on another day.
+        arrays = [f"{value:.6g}" for term in terms for value in np.ravel(np.asarray(term, np.float64))]
+    return hashlib.sha256(" ".join(arrays).encode()).hexdigest()
