@@ -197,7 +197,8 @@ def bidirectional_monte_carlo(
             running.add(annealer.reverse(data, u, steps, _fold(seeds[2], group), advance).T)
         return [lower, -running.log_mean(), lower_error, running.standard_error()]
 
-    return Bracket(*job.run(work, annealer.units(chains, directions=2)), x)
+    lower, upper, lower_error, upper_error = job.run(work, annealer.units(chains, directions=2))
+    return Bracket(lower, upper, lower_error, upper_error, x)
 
 
 def _annealer(joint: Joint, x: np.ndarray, path: Schedule) -> Annealer:
@@ -218,7 +219,7 @@ def _forward(
         log_weights, acceptance = annealer.forward(x, size, steps, _fold(seed, group), advance)
         running.add(log_weights.T)
         accepted.append(acceptance)
-    rate = np.mean(np.concatenate(accepted, axis=1), axis=1, dtype=np.float64)
+    rate = np.asarray(np.mean(np.concatenate(accepted, axis=1), axis=1, dtype=np.float64))
     return [running.log_mean(), running.standard_error(), running.effective_sample_size(), rate]
 
 

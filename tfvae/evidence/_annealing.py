@@ -112,9 +112,7 @@ class Annealer:
             advance()
         return log_weights, np.mean(accepted, axis=0) if accepted else np.full_like(log_weights, np.nan)
 
-    def reverse(
-        self, x: tf.Tensor, u: tf.Tensor, steps: np.ndarray, seed: tf.Tensor, advance: Advance
-    ) -> np.ndarray:
+    def reverse(self, x: tf.Tensor, u: tf.Tensor, steps: np.ndarray, seed: tf.Tensor, advance: Advance) -> np.ndarray:
         """Anneal from exact draws of the posterior to the prior; return log-weights of mean weight ``1 / p(x)``.
 
         Before that, transitions at ``beta = 1`` take chains that start at one draw apart, as far as they may.

@@ -140,7 +140,7 @@ def importance_weighted(
         return [running.log_mean(), running.standard_error(), running.effective_sample_size(), running.pareto_k()]
 
     result = LogLikelihood(*job.run(work, len(schedule)))
-    warn_of_heavy_tails(result.pareto_k, samples)
+    warn_of_heavy_tails(result.pareto_k, samples, 'Take more samples, or proposal="defensive", or')
     return result
 
 
@@ -185,7 +185,7 @@ def _defensive_draw(q: Any, p: Any, seed: tf.Tensor, num_samples: int) -> tuple[
     )
 
 
-def warn_of_heavy_tails(pareto_k: tf.Tensor, samples: int) -> None:
+def warn_of_heavy_tails(pareto_k: Any, samples: int, advice: str) -> None:
     """Warn once for all examples whose weights have too heavy a tail."""
     k = np.asarray(pareto_k)
     bad = int(np.sum(k > LARGEST_K))
@@ -193,7 +193,7 @@ def warn_of_heavy_tails(pareto_k: tf.Tensor, samples: int) -> None:
         warnings.warn(
             f"log p(x) and its standard error are not to be trusted for {bad} of {len(k)} examples: a few of their "
             f"{samples} importance weights outweigh the rest (Pareto k up to {np.nanmax(k):.2f}, above {LARGEST_K}). "
-            'Take more samples, or proposal="defensive", or tfvae.evidence.annealed_importance_sampling.',
+            f"{advice} tfvae.evidence.annealed_importance_sampling.",
             EvidenceWarning,
             stacklevel=3,
         )

@@ -124,7 +124,7 @@ def as_verbose(verbose: Any) -> int:
 
 
 def padded(rows: np.ndarray) -> tf.Tensor:
-    """Return a block of always ``ROWS`` rows, the last one repeated, so that an example's noise is its place's alone."""
+    """Return a block of always ``ROWS`` rows, the last one repeated: an example's noise then is its place's alone."""
     return tf.convert_to_tensor(np.concatenate([rows, np.repeat(rows[-1:], ROWS - len(rows), axis=0)]))
 
 

@@ -25,7 +25,7 @@ class Joint:
     def __init__(self, model: Any, what: str) -> None:
         p = model.prior()
         self.model, self.dtype, self.event_shape = model, p.dtype, p.event_shape.as_list()
-        self.bijector = p.experimental_default_event_space_bijector() if p.dtype.is_floating else None
+        self.bijector: Any = p.experimental_default_event_space_bijector() if p.dtype.is_floating else None
         if self.bijector is None or p.batch_shape.rank:
             raise ValueError(
                 f"{what} needs a prior over continuous z of batch shape [], on whose support TFP has a bijector; not "
