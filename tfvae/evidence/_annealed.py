@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfvae._checks import as_count
 from tfvae.evidence._annealing import Annealer, Schedule, groups_of
-from tfvae.evidence._job import ROWS, as_seed, make_job
+from tfvae.evidence._job import ROWS, as_seed, make_job, seeds_of
 from tfvae.evidence._joint import Joint
 from tfvae.evidence._means import mean_and_error
 from tfvae.evidence._weights import RunningWeights
@@ -124,7 +124,7 @@ def annealed_importance_sampling(
     annealer = _annealer(Joint(model, name), job.x, path)
 
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
-        data, seeds = tf.convert_to_tensor(rows), _split(block_seed, 2)
+        data, seeds = tf.convert_to_tensor(rows), seeds_of(block_seed, 2)
         steps = annealer.find_steps(data, seeds[0], advance)
         return _forward(annealer, data, chains, steps, seeds[1], advance)
 
@@ -179,22 +179,22 @@ def bidirectional_monte_carlo(
     """
     examples, chains = as_count(num_examples, "num_examples"), as_count(num_chains, "num_chains")
     path, name = Schedule("sigmoidal", num_steps), "bidirectional_monte_carlo"
-    joint, seeds = Joint(model, name), _split(as_seed(model, seed), 3)
+    joint, seeds = Joint(model, name), seeds_of(as_seed(model, seed), 3)
     z = model.prior().sample(examples, seed=seeds[0])
     x = model.likelihood(z).sample(seed=seeds[1])
     job = make_job(name, Bracket._fields[:4], model, x, seeds[2], {}, verbose=verbose)
     annealer = _annealer(joint, job.x, path)
     # Blocks come in the order of the rows.
-    waiting = iter(np.array_split(joint.bijector.inverse(z).numpy(), np.arange(0, examples, ROWS)[1:]))
+    waiting = iter(np.arrayseeds_of(joint.bijector.inverse(z).numpy(), np.arange(0, examples, ROWS)[1:]))
 
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
-        data, seeds, start = tf.convert_to_tensor(rows), _split(block_seed, 3), next(waiting)
+        data, seeds, start = tf.convert_to_tensor(rows), seeds_of(block_seed, 3), next(waiting)
         steps = annealer.find_steps(data, seeds[0], advance)
         lower, lower_error, _, _ = _forward(annealer, data, chains, steps, seeds[1], advance)
         running = RunningWeights(chains, len(rows))
-        for group, size in enumerate(groups_of(chains)):
+        for size, group_seed in groups_of(chains, seeds[2]):
             u = tf.repeat(start[:, np.newaxis], size, axis=1)
-            running.add(annealer.reverse(data, u, steps, _fold(seeds[2], group), advance).T)
+            running.add(annealer.reverse(data, u, steps, group_seed, advance).T)
         return [lower, -running.log_mean(), lower_error, running.standard_error()]
 
     lower, upper, lower_error, upper_error = job.run(work, annealer.units(chains, directions=2))
@@ -215,17 +215,9 @@ def _forward(
 ) -> list[np.ndarray]:
     """Return estimate, standard error, effective sample size and acceptance rate of annealing from the prior."""
     running, accepted = RunningWeights(chains, len(x)), []
-    for group, size in enumerate(groups_of(chains)):
-        log_weights, acceptance = annealer.forward(x, size, steps, _fold(seed, group), advance)
+    for size, group_seed in groups_of(chains, seed):
+        log_weights, acceptance = annealer.forward(x, size, steps, group_seed, advance)
         running.add(log_weights.T)
         accepted.append(acceptance)
     rate = np.asarray(np.mean(np.concatenate(accepted, axis=1), axis=1, dtype=np.float64))
     return [running.log_mean(), running.standard_error(), running.effective_sample_size(), rate]
-
-
-def _split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
-    return [tf.cast(part, tf.int32) for part in tf.random.experimental.stateless_split(seed, count, alg="philox")]
-
-
-def _fold(seed: tf.Tensor, number: int) -> tf.Tensor:
-    return tf.random.experimental.stateless_fold_in(seed, number, alg="philox")

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfvae._checks import as_count
 from tfvae.distributions._tfp import tfp
+from tfvae.evidence._job import seeds_of
 from tfvae.evidence._joint import Joint
 
 LEAPFROG_STEPS = 5
@@ -81,7 +82,7 @@ class Annealer:
         A run of its own, in which a multiple of the chains' standard deviation is adapted so that four of five
         proposals are accepted. Between its temperatures the logarithm of the step is interpolated.
         """
-        seeds = _seeds(seed, 1 + PILOT_TEMPERATURES * PILOT_TRANSITIONS)
+        seeds = seeds_of(seed, 1 + PILOT_TEMPERATURES * PILOT_TRANSITIONS)
         u = self.joint.draw_prior([len(x), PILOT_CHAINS], seeds[0])
         spread = np.log(_standard_deviation(u))
         log_multiple, found, indices = np.full(len(x), np.log(0.5)), [], self._pilot_indices()
@@ -101,7 +102,7 @@ class Annealer:
         self, x: tf.Tensor, num_chains: int, steps: np.ndarray, seed: tf.Tensor, advance: Advance
     ) -> tuple[np.ndarray, np.ndarray]:
         """Anneal from the prior; return the log-weights, of mean weight ``p(x)``, and the acceptance, ``[B, C]``."""
-        seeds = _seeds(seed, len(self.betas))
+        seeds = seeds_of(seed, len(self.betas))
         u = self.joint.draw_prior([len(x), num_chains], seeds[0])
         log_likelihood, log_weights, accepted = self._score(x, u), np.zeros([len(x), num_chains]), []
         for t in range(1, len(self.betas)):
@@ -118,7 +119,7 @@ class Annealer:
         Before that, transitions at ``beta = 1`` take chains that start at one draw apart, as far as they may.
         """
         last, apart = len(self.betas) - 1, 10
-        seeds = _seeds(seed, last + apart)
+        seeds = seeds_of(seed, last + apart)
         for i in range(apart):
             u, log_likelihood, _ = self._at(last, x, u, steps, seeds[last + i])
         log_weights = np.zeros(u.shape[:2])
@@ -151,13 +152,10 @@ class Annealer:
         return sorted({round(i) for i in np.linspace(0, last, min(PILOT_TEMPERATURES, last + 1))})
 
 
-def groups_of(num_chains: int) -> list[int]:
-    """Return the sizes of the groups in which the chains go."""
-    return [min(CHAINS, num_chains - first) for first in range(0, num_chains, CHAINS)]
-
-
-def _seeds(seed: tf.Tensor, count: int) -> tf.Tensor:
-    return tf.random.stateless_uniform([count, 2], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
+def groups_of(num_chains: int, seed: tf.Tensor) -> list[tuple[int, tf.Tensor]]:
+    """Return sizes and seeds of the groups in which the chains go."""
+    sizes = [min(CHAINS, num_chains - first) for first in range(0, num_chains, CHAINS)]
+    return list(zip(sizes, seeds_of(seed, len(sizes)), strict=True))
 
 
 def _standard_deviation(u: tf.Tensor) -> np.ndarray:

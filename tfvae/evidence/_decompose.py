@@ -13,7 +13,7 @@ from tfvae._checks import as_count
 from tfvae.evidence import _draws
 from tfvae.evidence._free_posterior import FreePosterior, analytic_kl
 from tfvae.evidence._importance import warn_of_heavy_tails
-from tfvae.evidence._job import make_job, padded
+from tfvae.evidence._job import make_job, padded, seeds_of
 from tfvae.evidence._joint import Joint
 from tfvae.evidence._means import mean_and_error
 from tfvae.evidence._moments import RunningMoments
@@ -131,7 +131,7 @@ def decompose(
     parts = _Parts(model, samples)
 
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
-        seeds = tf.random.experimental.stateless_split(block_seed, 3, alg="philox")
+        seeds = seeds_of(block_seed, 3)
         whole, count = padded(rows), tf.constant(len(rows))
         free = parts.best(whole, count, seeds[0])
         advance()

@@ -20,7 +20,7 @@ from tfvae.layers._noise import as_seed_pair
 ROWS = 32
 # At most this many rows, and elements of x, go through the decoder at a time.
 DECODER_ROWS = 4096
-DECODER_ELEMENTS = 2**21
+DECODER_ELEMENTS = 2**22
 
 Work = Callable[[np.ndarray, tf.Tensor, Callable[[], None]], list[np.ndarray]]
 
@@ -58,9 +58,9 @@ class Job:
         if self.store is not None:
             results = self.store.finished(self._request(), ROWS, len(self.x))
         advance = self._progress(units, len(results[0]))
+        seeds = seeds_of(self.seed, -(-len(self.x) // ROWS))
         for first in range(len(results[0]), len(self.x), ROWS):
-            seed = tf.random.experimental.stateless_fold_in(self.seed, first // ROWS, alg="philox")
-            block = work(self.x[first : first + ROWS], seed, advance)
+            block = work(self.x[first : first + ROWS], seeds[first // ROWS], advance)
             results = [np.concatenate(parts) for parts in zip(results, block, strict=True)]
             if self.store is not None:
                 self.store.write(results)
@@ -114,6 +114,11 @@ def as_seed(model: Any, seed: Any) -> tf.Tensor:
         return as_seed_pair(seed)
     noise = getattr(model, "noise", None)
     return noise.next_seed() if isinstance(noise, NoiseState) else as_seed_pair(random.randint(1, 2**31 - 1))
+
+
+def seeds_of(seed: tf.Tensor, count: int) -> tf.Tensor:
+    """Return seeds of their own for ``count`` parts of the work, int32 ``[count, 2]``; for more parts, the same first."""
+    return tf.random.stateless_uniform([count, 2], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
 
 
 def as_verbose(verbose: Any) -> int:

@@ -38,7 +38,7 @@ def _of_one(sorted_log_weights: np.ndarray) -> float:
     if np.isnan(sorted_log_weights).any() or sorted_log_weights[-1] == np.inf:
         return float("nan")
     threshold, top = sorted_log_weights[0], sorted_log_weights[-1]
-    if top - threshold < _EQUAL or top == -np.inf:
+    if top == -np.inf or top - threshold < _EQUAL:
         return float("-inf")
     excess = np.exp(sorted_log_weights[1:] - top) - np.exp(threshold - top)
     excess = excess[excess > 0]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfvae.evidence._job import decoder_rows
+from tfvae.evidence._job import decoder_rows, seeds_of
 from tfvae.evidence._joint import Joint
 
 # Points per dimension, by the number of dimensions: to look for the mass, to close in on it, and to sum at first.
@@ -61,9 +61,9 @@ class Quadrature:
 
     def _box(self, x: tf.Tensor, guess: Any, seed: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         examples = len(x)
-        seeds = tf.random.experimental.stateless_split(seed, 2, alg="philox")
+        seeds = seeds_of(seed, 2)
         prior = self._joint.draw_prior([1, _PRIOR_DRAWS], seeds[0]).numpy().reshape([1, -1, self._size])
-        near = guess.sample(_PRIOR_DRAWS, seed=tf.cast(seeds[1], tf.int32))
+        near = guess.sample(_PRIOR_DRAWS, seed=seeds[1])
         near = self._joint.bijector.inverse(near).numpy().reshape([_PRIOR_DRAWS, -1, self._size])[:, :examples]
         mass = _Mass(examples, self._size)
         for low, high in (_stretched(prior.min(1), prior.max(1), 0.5), _stretched(near.min(0), near.max(0), 0.5)):

@@ -1,0 +1,65 @@
+"""The running sums and the shape of the tail, on numbers."""
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from tfvae.evidence._moments import RunningMoments
+from tfvae.evidence._pareto import pareto_k, tail_size
+from tfvae.evidence._thermodynamic import partition
+from tfvae.evidence._weights import RunningWeights
+
+
+def test_running_sums_are_those_of_all_weights_at_once(rng):
+    log_weights = 50 * rng.normal(size=[1000, 4]) - 300
+    running = RunningWeights(1000, 4)
+    for part in np.split(log_weights, [1, 130, 700]):
+        running.add(part)
+    np.testing.assert_allclose(running.log_mean(), special.logsumexp(log_weights, axis=0) - np.log(1000), rtol=1e-12)
+    shares = special.softmax(log_weights, axis=0)
+    np.testing.assert_allclose(running.effective_sample_size(), 1 / np.sum(shares**2, axis=0), rtol=1e-9)
+    kept = tail_size(1000) + 1
+    np.testing.assert_array_equal(np.sort(running._largest, axis=0), np.sort(log_weights, axis=0)[-kept:])
+
+
+@pytest.mark.parametrize(("draws", "size"), [(10, 2), (25, 5), (100, 20), (1000, 94), (100_000, 948)])
+def test_tail_is_a_fifth_or_three_roots(draws, size):
+    assert tail_size(draws) == size
+
+
+@pytest.mark.parametrize("k", [-0.3, 0.2, 0.7, 1.2])
+def test_shape_of_a_pareto_tail_is_found(k):
+    # Excesses of a generalised Pareto distribution, shape k. With 2000 of them the estimate has a standard deviation of
+    # (1 + k)/sqrt(2000), at most 0.05, and the prior of 10 observations at 0.5 pulls by at most 0.005: four of those.
+    excess = stats.genpareto(k).rvs([2000, 3], random_state=1)
+    log_weights = np.log(np.concatenate([np.full([1, 3], 1.0), 1.0 + excess])) + [0.0, -700.0, 400.0]
+    np.testing.assert_allclose(pareto_k(log_weights), np.full(3, k), atol=4 * (1 + k) / np.sqrt(2000) + 0.005)
+
+
+def test_shape_of_few_equal_or_missing_weights():
+    assert np.isnan(pareto_k(np.arange(5.0)[:, np.newaxis]))
+    assert np.isfinite(pareto_k(np.arange(6.0)[:, np.newaxis]))
+    columns = np.stack([np.zeros(20), np.full(20, -np.inf), np.arange(20.0) * np.nan, 400.0 * np.arange(20)], axis=1)
+    equal, none, missing, one = pareto_k(columns)
+    assert equal == none == -np.inf
+    assert np.isnan(missing)
+    assert np.isnan(one)  # all but one vanish beside it: no tail to fit
+
+
+def test_moments_are_those_of_all_draws_at_once(rng):
+    values, log_weights = rng.normal(size=[500, 2, 3]) - 1000, 3 * rng.normal(size=[500, 2]) - 700
+    moments = RunningMoments(3, 2)
+    for some in (slice(0, 1), slice(1, 200), slice(200, 500)):
+        moments.add(values[some], log_weights[some])
+    np.testing.assert_allclose(moments.means(), values.mean(0).T, rtol=1e-13)
+    np.testing.assert_allclose(moments.log_mean_weight(), special.logsumexp(log_weights, axis=0) - np.log(500))
+    for example in range(2):
+        weights = np.exp(log_weights[:, example] + 700)
+        rows = np.column_stack([values[:, example], weights / weights.mean()])
+        # Products of deviations from the first draw, in float64.
+        np.testing.assert_allclose(moments.covariances()[:, :, example], np.cov(rows.T), rtol=1e-9, atol=1e-11)
+
+
+def test_partitions_are_spaced_on_a_logarithmic_scale():
+    np.testing.assert_allclose(partition(4), [0.0, 0.001, 0.01, 0.1, 1.0])
+    np.testing.assert_array_equal(partition(1), [0.0, 1.0])
