@@ -16,7 +16,10 @@ VARIANCE = 0.5
 
 
 class LinearGaussian:
-    """``z ~ N(0, I)``, ``x | z ~ N(W z, variance I)``; ``q`` is ``"exact"``, the best ``"diagonal"``, or ``(mean, std)``."""
+    """``z ~ N(0, I)``, ``x | z ~ N(W z, variance I)``.
+
+    ``q`` is ``"exact"``, the best ``"diagonal"`` one, or that far off the posterior mean with that standard deviation.
+    """
 
     def __init__(self, q="exact", w=W, variance=VARIANCE):
         self.q, self.w, self.variance = q, w, variance
@@ -74,7 +77,7 @@ class BetaBernoulli:
 
 
 class LogGamma:
-    """A prior ``N(0, 1)`` and what makes ``exp(5 z - 10 exp(z))`` of it: the log of a Gamma variable, not normalised."""
+    """A prior ``N(0, 1)`` and what makes ``exp(5 z - 10 exp(z))`` of it: a log-Gamma density, not normalised."""
 
     def prior(self):
         return tfd.Normal(np.float64(0.0), np.float64(1.0))

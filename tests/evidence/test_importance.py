@@ -202,13 +202,13 @@ def test_discrete_latents_are_summed_over():
 
 
 def test_memory_does_not_grow_with_the_samples():
-    # 10^5 log-weights of 32 examples would be 26 MB in float64; allowed are stacks and pools beyond a smaller run.
+    # 50000 log-weights of 32 examples would be 13 MB in float64; allowed are stacks and pools beyond a smaller run.
     model, data = LinearGaussian("diagonal"), np.zeros([32, 3])
     peaks = []
-    for num_samples in (10_000, 100_000):
+    for num_samples in (5_000, 50_000):
         _, peak = peak_memory.peak_extra(lambda k=num_samples: importance_weighted(model, data, num_samples=k, seed=1))
         peaks.append(peak)
-    assert peaks[1] < peaks[0] + 10e6
+    assert peaks[1] < peaks[0] + 6e6
 
 
 def test_mean_over_the_data_set_has_the_error_of_independent_estimates(x):

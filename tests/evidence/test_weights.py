@@ -32,7 +32,7 @@ def test_shape_of_a_pareto_tail_is_found(k):
     # Excesses of a generalised Pareto distribution, shape k. With 2000 of them the estimate has a standard deviation of
     # (1 + k)/sqrt(2000), at most 0.05, and the prior of 10 observations at 0.5 pulls by at most 0.005: four of those.
     excess = stats.genpareto(k).rvs([2000, 3], random_state=1)
-    log_weights = np.log(np.concatenate([np.full([1, 3], 1.0), 1.0 + excess])) + [0.0, -700.0, 400.0]
+    log_weights = np.log1p(np.concatenate([np.zeros([1, 3]), excess])) + np.array([0.0, -700.0, 400.0])
     np.testing.assert_allclose(pareto_k(log_weights), np.full(3, k), atol=4 * (1 + k) / np.sqrt(2000) + 0.005)
 
 

@@ -185,7 +185,7 @@ def bidirectional_monte_carlo(
     job = make_job(name, Bracket._fields[:4], model, x, seeds[2], {}, verbose=verbose)
     annealer = _annealer(joint, job.x, path)
     # Blocks come in the order of the rows.
-    waiting = iter(np.arrayseeds_of(joint.bijector.inverse(z).numpy(), np.arange(0, examples, ROWS)[1:]))
+    waiting = iter(np.array_split(joint.bijector.inverse(z).numpy(), np.arange(0, examples, ROWS)[1:]))
 
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
         data, seeds, start = tf.convert_to_tensor(rows), seeds_of(block_seed, 3), next(waiting)

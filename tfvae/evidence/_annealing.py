@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfvae._checks import as_count
 from tfvae.distributions._tfp import tfp
-from tfvae.evidence._job import seeds_of
+from tfvae.evidence._job import seeds_of, traced
 from tfvae.evidence._joint import Joint
 
 LEAPFROG_STEPS = 5
@@ -19,7 +19,7 @@ CHAINS = 32
 # The preliminary run, from which come the step sizes.
 PILOT_CHAINS = 16
 PILOT_TEMPERATURES = 50
-PILOT_TRANSITIONS = 4
+PILOT_TRANSITIONS = 3
 _TARGET_ACCEPTANCE = 0.8
 _LARGEST_STEP = 1.2  # in standard deviations of the chains
 
@@ -68,8 +68,8 @@ class Annealer:
         chains = tf.TensorSpec([None, None, *joint.event_shape], joint.dtype)
         steps = tf.TensorSpec([None, 1, *joint.event_shape], joint.dtype)
         beta, seed = tf.TensorSpec([], joint.dtype), tf.TensorSpec([2], tf.int32)
-        self._move = tf.function(self._transition, input_signature=[x_spec, chains, beta, steps, seed], autograph=False)
-        self._score = tf.function(joint.log_likelihood, input_signature=[x_spec, chains], autograph=False)
+        self._move = traced(self._transition, [x_spec, chains, beta, steps, seed])
+        self._score = traced(joint.log_likelihood, [x_spec, chains])
 
     def units(self, num_chains: int, directions: int = 1) -> int:
         """Return how often ``advance`` is called for a block: once a temperature, in the preliminary run and after."""

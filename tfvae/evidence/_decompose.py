@@ -13,7 +13,7 @@ from tfvae._checks import as_count
 from tfvae.evidence import _draws
 from tfvae.evidence._free_posterior import FreePosterior, analytic_kl
 from tfvae.evidence._importance import warn_of_heavy_tails
-from tfvae.evidence._job import make_job, padded, seeds_of
+from tfvae.evidence._job import make_job, padded, seeds_of, traced
 from tfvae.evidence._joint import Joint
 from tfvae.evidence._means import mean_and_error
 from tfvae.evidence._moments import RunningMoments
@@ -128,7 +128,7 @@ def decompose(
     quadrature = None
     if joint.size in (1, 2):
         quadrature = Quadrature(joint, tf.TensorSpec([None, *job.x.shape[1:]], job.x.dtype))
-    parts = _Parts(model, samples)
+    parts = _Parts(model, job.x, samples)
 
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
         seeds = seeds_of(block_seed, 3)
@@ -151,10 +151,12 @@ def decompose(
 class _Parts:
     """The traced functions of a model: the best ``q`` of every example, and draws of it and of the encoder's."""
 
-    def __init__(self, model: Any, samples: int) -> None:
+    def __init__(self, model: Any, x: np.ndarray, samples: int) -> None:
         self._model, self._samples, self._free = model, samples, FreePosterior(model)
-        self.best = tf.function(self._free.best, autograph=False)
-        self._terms = tf.function(self._draw, autograph=False)
+        rows, count, seed, *which = _draws.signature(tf.convert_to_tensor(x[:0]))
+        self.best = traced(self._free.best, [rows, count, seed])
+        free = [tf.TensorSpec(value.shape, value.dtype) for value in self.best.structured_outputs]
+        self._terms = traced(self._draw, [rows, count, free, seed, *which])
 
     def make(self, x: tf.Tensor, free: list[tf.Tensor]) -> Any:
         """Return the ``q`` of parameters that ``best`` found."""
@@ -170,7 +172,9 @@ class _Parts:
             values = self._terms(x, count, free, seed, first, draws).numpy()
             log_weights = values[..., _VALUES:]
             running.add(np.concatenate([log_weights[..., 0], log_weights[..., 1]]))
-            moments.add(values[..., :_VALUES], np.logaddexp(log_weights[..., 0], log_weights[..., 1]) - np.log(2.0))
+            with np.errstate(invalid="ignore"):
+                even = np.logaddexp(log_weights[..., 0], log_weights[..., 1]) - np.log(2.0)
+            moments.add(values[..., :_VALUES], even)
             advance()
         p = self._model.prior()
         kls = [analytic_kl(q, p) for q in (self._model.posterior(x), self.make(x, free))]

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfvae._checks import as_count
 from tfvae.evidence import _draws
-from tfvae.evidence._job import make_job, padded
+from tfvae.evidence._job import make_job, padded, traced
 from tfvae.evidence._means import mean_and_error
 from tfvae.evidence._weights import RunningWeights
 
@@ -135,7 +135,7 @@ def importance_weighted(
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
         running, whole = RunningWeights(samples, len(rows)), padded(rows)
         for first, draws in schedule:
-            running.add(log_weights(whole, len(rows), block_seed, first, draws).numpy())
+            running.add(log_weights(whole, tf.constant(len(rows)), block_seed, first, draws).numpy())
             advance()
         return [running.log_mean(), running.standard_error(), running.effective_sample_size(), running.pareto_k()]
 
@@ -150,7 +150,6 @@ def log_weights_of(model: Any, x: np.ndarray, proposal: str = "posterior") -> Ca
     It gives their log-weights, ``[draws, B]`` in float64.
     """
 
-    @tf.function(autograph=False, input_signature=_draws.signature(tf.convert_to_tensor(x[:0])))
     def log_weights(
         rows: tf.Tensor, count: tf.Tensor, seed: tf.Tensor, first: tf.Tensor, draws: tf.Tensor
     ) -> tf.Tensor:
@@ -166,7 +165,7 @@ def log_weights_of(model: Any, x: np.ndarray, proposal: str = "posterior") -> Ca
 
         return tf.squeeze(_draws.of_draws(of_block, seed, first, draws, 1), axis=-1)
 
-    return log_weights
+    return traced(log_weights, _draws.signature(tf.convert_to_tensor(x[:0])))
 
 
 def _defensive_draw(q: Any, p: Any, seed: tf.Tensor, num_samples: int) -> tuple[tf.Tensor, tf.Tensor]:

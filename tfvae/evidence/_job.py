@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,8 +117,16 @@ def as_seed(model: Any, seed: Any) -> tf.Tensor:
 
 
 def seeds_of(seed: tf.Tensor, count: int) -> tf.Tensor:
-    """Return seeds of their own for ``count`` parts of the work, int32 ``[count, 2]``; for more parts, the same first."""
+    """Return seeds of their own for ``count`` parts, int32 ``[count, 2]``; for more parts, the same ones first."""
     return tf.random.stateless_uniform([count, 2], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
+
+
+def traced(function: Callable[..., Any], signature: Sequence[Any]) -> Any:
+    """Return the graph of ``function`` for tensors of this signature.
+
+    It is traced anew by every estimate, since a model may have changed; a ``tf.function`` would warn of that.
+    """
+    return tf.function(function, autograph=False).get_concrete_function(*signature)
 
 
 def as_verbose(verbose: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfvae.evidence._job import decoder_rows, seeds_of
+from tfvae.evidence._job import decoder_rows, seeds_of, traced
 from tfvae.evidence._joint import Joint
 
 # Points per dimension, by the number of dimensions: to look for the mass, to close in on it, and to sum at first.
@@ -17,7 +17,8 @@ _SUM = {1: 257, 2: 65}
 _MOST = {1: 16385, 2: 513}
 # What is this many nats below the highest density does not count.
 _NEGLIGIBLE = 35.0
-_CLOSE_ENOUGH = 1e-7
+# In nats; float32 densities of some hundred nats have no more digits.
+_CLOSE_ENOUGH = {tf.float64: 1e-7, tf.float32: 1e-4}
 _PRIOR_DRAWS = 4096
 
 
@@ -37,7 +38,7 @@ class Quadrature:
         self._joint, self._size = joint, joint.size
         self._rows = decoder_rows(x_spec)
         points = tf.TensorSpec([None, None, joint.size], tf.float64)
-        self._traced = tf.function(self._log_joint, input_signature=[x_spec, points], autograph=False)
+        self._traced = traced(self._log_joint, [x_spec, points])
 
     def log_evidence(self, x: tf.Tensor, guess: Any, seed: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return ``log p(x)`` and an estimate of its error, ``[B]``.
@@ -56,7 +57,7 @@ class Quadrature:
             value[open_] = _log_sum(log_joint, axes, 1)
             with np.errstate(invalid="ignore"):
                 error[open_] = np.abs(value[open_] - _log_sum(log_joint, axes, 2))
-            open_, count = open_[error[open_] > _CLOSE_ENOUGH], 2 * count - 1
+            open_, count = open_[error[open_] > _CLOSE_ENOUGH[self._joint.dtype]], 2 * count - 1
         return value, error
 
     def _box(self, x: tf.Tensor, guess: Any, seed: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +89,7 @@ class Quadrature:
             index = np.arange(first, min(first + chunk, count**size))
             places = np.stack(np.unravel_index(index, [count] * size), axis=0)
             points = np.stack([axes[:, dimension, places[dimension]] for dimension in range(size)], axis=-1)
-            parts.append(self._traced(x, points).numpy())
+            parts.append(self._traced(x, tf.constant(points)).numpy())
         return np.concatenate(parts, axis=1).reshape([examples] + [count] * size)
 
     def _log_joint(self, x: tf.Tensor, points: tf.Tensor) -> tf.Tensor:

@@ -75,7 +75,7 @@ class Store:
 
     def _read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 request = json.loads(str(file["request"][()]))
                 results = [file[name] for name in self.fields]
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:

@@ -87,7 +87,7 @@ def thermodynamic(
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
         path, whole = _Path(betas, min(_GROUPS, samples), len(rows)), padded(rows)
         for first, draws in schedule:
-            path.add(log_weights(whole, len(rows), block_seed, first, draws).numpy())
+            path.add(log_weights(whole, tf.constant(len(rows)), block_seed, first, draws).numpy())
             advance()
         return path.bounds()
 

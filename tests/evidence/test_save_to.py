@@ -1,0 +1,112 @@
+"""Estimates that go on from a file: the same bits, and no other request's."""
+
+import numpy as np
+import pytest
+
+import tfvae
+from tests.evidence.conftest import LinearGaussian
+from tests.models.conftest import make_vae  # noqa: F401
+from tfvae.evidence import _free_posterior, _importance, annealed_importance_sampling, decompose, importance_weighted
+
+MODEL = LinearGaussian("diagonal")
+
+
+@pytest.fixture
+def data(x):
+    return np.tile(x, [24, 1])  # three blocks of rows, the last a short one
+
+
+@pytest.fixture
+def half_done(data, tmp_path, monkeypatch):
+    """A file left behind by a run that was stopped in its second block."""
+    path, add, calls = tmp_path / "weights.npz", _importance.RunningWeights.add, []
+
+    def stop(self, log_weights):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        add(self, log_weights)
+
+    monkeypatch.setattr(_importance.RunningWeights, "add", stop)
+    with pytest.raises(KeyboardInterrupt):
+        importance_weighted(MODEL, data, num_samples=40, seed=1, save_to=path)
+    monkeypatch.setattr(_importance.RunningWeights, "add", add)
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.npz"]
+    with np.load(path, allow_pickle=False) as file:
+        assert file["estimate"].shape == (32,)
+    return path
+
+
+def test_goes_on_to_the_same_bits(half_done, data, monkeypatch):
+    whole = importance_weighted(MODEL, data, num_samples=40, seed=1)
+    blocks, add = [], _importance.RunningWeights.add
+    monkeypatch.setattr(_importance.RunningWeights, "add", lambda self, weights: blocks.append(1) or add(self, weights))
+    resumed = importance_weighted(MODEL, data, num_samples=40, seed=1, save_to=half_done)
+    assert len(blocks) == 2
+    again = importance_weighted(MODEL, data, num_samples=40, save_to=str(half_done))  # the file's seed; nothing to do
+    assert len(blocks) == 2
+    for first, second, third in zip(whole, resumed, again, strict=True):
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(first, third)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"num_samples": 41}, "num_samples"),
+        ({"seed": 2}, "seed"),
+        ({"proposal": "defensive"}, "proposal"),
+        ({"model": LinearGaussian("diagonal", variance=0.6)}, "model"),
+        ({"x": np.ones([72, 3])}, "model, x"),
+    ],
+)
+def test_another_request_is_refused(half_done, data, change, named):
+    request = {"model": MODEL, "x": data, "num_samples": 40, "seed": 1, **change}
+    arguments = request.pop("model"), request.pop("x")
+    before = half_done.read_bytes()
+    with pytest.raises(
+        ValueError, match=f"another request: its {named} (is|are) not as asked for here. Remove it, or give"
+    ):
+        importance_weighted(*arguments, **request, save_to=half_done)
+    assert half_done.read_bytes() == before
+
+
+def test_another_estimator_s_file_is_refused(half_done, data):
+    with pytest.raises(ValueError, match="cannot be read as results of this estimator"):
+        annealed_importance_sampling(MODEL, data, save_to=half_done)
+
+
+def test_damaged_files_are_refused(half_done, data, tmp_path):
+    good = half_done.read_bytes()
+    pickled = tmp_path / "pickled.npz"
+    with np.load(half_done) as file:
+        np.savez(pickled, **{**dict(file), "estimate": np.array([print], dtype=object)})
+    short = tmp_path / "short.npz"
+    with np.load(half_done) as file:
+        np.savez(short, **{**dict(file), "estimate": file["estimate"][:3]})
+    for bad in (good[: len(good) // 2], b"", b"no zip", pickled.read_bytes(), short.read_bytes()):
+        half_done.write_bytes(bad)
+        with pytest.raises(ValueError, match=r"Remove it, or give save_to another name\."):
+            importance_weighted(MODEL, data, num_samples=40, seed=1, save_to=half_done)
+
+
+def test_names_are_checked_before_anything_is_computed(data, tmp_path):
+    with pytest.raises(ValueError, match=r"must be the name of an \.npz file"):
+        importance_weighted(MODEL, data, save_to=tmp_path / "results.csv")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        importance_weighted(MODEL, data, save_to=tmp_path / "missing" / "results.npz")
+
+
+def test_a_vae_is_told_by_its_weights(make_vae, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(_free_posterior, "STEPS", 5)
+    vae, path = make_vae(), tmp_path / "parts.npz"
+    data = np.random.default_rng(0).normal(size=[3, 6]).astype("float32")
+    parts = decompose(vae, data, num_samples=20, seed=1, save_to=path)
+    vae.elbo(data)  # takes noise, which is no weight of the model
+    again = decompose(vae, data, num_samples=20, seed=1, save_to=path)
+    for first, second in zip(parts, again, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert isinstance(again, tfvae.evidence.Decomposition)
+    vae.decoder.layers[0].bias.assign_add(np.full(8, 1e-6))
+    with pytest.raises(ValueError, match="another request: its model"):
+        decompose(vae, data, num_samples=20, seed=1, save_to=path)
