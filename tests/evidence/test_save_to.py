@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-import tfvae
 from tests.evidence.conftest import LinearGaussian
-from tests.models.conftest import make_vae  # noqa: F401
-from tfvae.evidence import _free_posterior, _importance, annealed_importance_sampling, decompose, importance_weighted
+from tfvae.evidence import _importance, annealed_importance_sampling, importance_weighted
 
 MODEL = LinearGaussian("diagonal")
 
@@ -95,18 +93,3 @@ def test_names_are_checked_before_anything_is_computed(data, tmp_path):
         importance_weighted(MODEL, data, save_to=tmp_path / "results.csv")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         importance_weighted(MODEL, data, save_to=tmp_path / "missing" / "results.npz")
-
-
-def test_a_vae_is_told_by_its_weights(make_vae, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(_free_posterior, "STEPS", 5)
-    vae, path = make_vae(), tmp_path / "parts.npz"
-    data = np.random.default_rng(0).normal(size=[3, 6]).astype("float32")
-    parts = decompose(vae, data, num_samples=20, seed=1, save_to=path)
-    vae.elbo(data)  # takes noise, which is no weight of the model
-    again = decompose(vae, data, num_samples=20, seed=1, save_to=path)
-    for first, second in zip(parts, again, strict=True):
-        np.testing.assert_array_equal(first, second)
-    assert isinstance(again, tfvae.evidence.Decomposition)
-    vae.decoder.layers[0].bias.assign_add(np.full(8, 1e-6))
-    with pytest.raises(ValueError, match="another request: its model"):
-        decompose(vae, data, num_samples=20, seed=1, save_to=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae._checks import as_count
-from tfvae.evidence._annealing import Annealer, Schedule, groups_of
+from tfvae.evidence._annealing import Annealer, Schedule, groups_of, units_of
 from tfvae.evidence._job import ROWS, as_seed, make_job, seeds_of
 from tfvae.evidence._joint import Joint
 from tfvae.evidence._means import mean_and_error
@@ -121,14 +122,15 @@ def annealed_importance_sampling(
     settings = {"num_steps": path.num_steps, "num_chains": chains, "schedule": schedule}
     name = "annealed_importance_sampling"
     job = make_job(name, AnnealedEvidence._fields, model, x, seed, settings, save_to, verbose)
-    annealer = _annealer(Joint(model, name), job.x, path)
+    joint = Joint(model, name)
+    annealer = functools.cache(lambda: _annealer(joint, job.x, path))
 
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
         data, seeds = tf.convert_to_tensor(rows), seeds_of(block_seed, 2)
-        steps = annealer.find_steps(data, seeds[0], advance)
-        return _forward(annealer, data, chains, steps, seeds[1], advance)
+        steps = annealer().find_steps(data, seeds[0], advance)
+        return _forward(annealer(), data, chains, steps, seeds[1], advance)
 
-    return AnnealedEvidence(*job.run(work, annealer.units(chains)))
+    return AnnealedEvidence(*job.run(work, units_of(path.betas, chains)))
 
 
 def bidirectional_monte_carlo(
@@ -197,7 +199,7 @@ def bidirectional_monte_carlo(
             running.add(annealer.reverse(data, u, steps, group_seed, advance).T)
         return [lower, -running.log_mean(), lower_error, running.standard_error()]
 
-    lower, upper, lower_error, upper_error = job.run(work, annealer.units(chains, directions=2))
+    lower, upper, lower_error, upper_error = job.run(work, units_of(path.betas, chains, directions=2))
     return Bracket(lower, upper, lower_error, upper_error, x)
 
 

@@ -71,11 +71,6 @@ class Annealer:
         self._move = traced(self._transition, [x_spec, chains, beta, steps, seed])
         self._score = traced(joint.log_likelihood, [x_spec, chains])
 
-    def units(self, num_chains: int, directions: int = 1) -> int:
-        """Return how often ``advance`` is called for a block: once a temperature, in the preliminary run and after."""
-        groups = -(-num_chains // CHAINS)
-        return len(self._pilot_indices()) + groups * directions * (len(self.betas) - 1)
-
     def find_steps(self, x: tf.Tensor, seed: tf.Tensor, advance: Advance) -> np.ndarray:
         """Return step sizes for every temperature, example and dimension, ``[T + 1, B, 1, *latent]``.
 
@@ -85,7 +80,7 @@ class Annealer:
         seeds = seeds_of(seed, 1 + PILOT_TEMPERATURES * PILOT_TRANSITIONS)
         u = self.joint.draw_prior([len(x), PILOT_CHAINS], seeds[0])
         spread = np.log(_standard_deviation(u))
-        log_multiple, found, indices = np.full(len(x), np.log(0.5)), [], self._pilot_indices()
+        log_multiple, found, indices = np.full(len(x), np.log(0.5)), [], _pilot_indices(self.betas)
         for i, index in enumerate(indices):
             beta = tf.constant(self.betas[index], self.joint.dtype)
             for j in range(PILOT_TRANSITIONS):
@@ -147,15 +142,21 @@ class Annealer:
         u, results = kernel.one_step(u, kernel.bootstrap_results(u), seed=seed)
         return u, self.joint.log_likelihood(x, u), tf.cast(results.is_accepted, u.dtype)
 
-    def _pilot_indices(self) -> list[int]:
-        last = len(self.betas) - 1
-        return sorted({round(i) for i in np.linspace(0, last, min(PILOT_TEMPERATURES, last + 1))})
+
+def units_of(betas: np.ndarray, num_chains: int, directions: int = 1) -> int:
+    """Return how often ``advance`` is called for a block: once a temperature, in the preliminary run and after."""
+    return len(_pilot_indices(betas)) + -(-num_chains // CHAINS) * directions * (len(betas) - 1)
 
 
 def groups_of(num_chains: int, seed: tf.Tensor) -> list[tuple[int, tf.Tensor]]:
     """Return sizes and seeds of the groups in which the chains go."""
     sizes = [min(CHAINS, num_chains - first) for first in range(0, num_chains, CHAINS)]
     return list(zip(sizes, seeds_of(seed, len(sizes)), strict=True))
+
+
+def _pilot_indices(betas: np.ndarray) -> list[int]:
+    last = len(betas) - 1
+    return sorted({round(i) for i in np.linspace(0, last, min(PILOT_TEMPERATURES, last + 1))})
 
 
 def _standard_deviation(u: tf.Tensor) -> np.ndarray:

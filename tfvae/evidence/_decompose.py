@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -125,20 +126,18 @@ def decompose(
     fields = (*Decomposition._fields, "pareto_k")
     job = make_job("decompose", fields, model, x, seed, {"num_samples": samples}, save_to=save_to, verbose=verbose)
     joint = Joint(model, "decompose")
-    quadrature = None
-    if joint.size in (1, 2):
-        quadrature = Quadrature(joint, tf.TensorSpec([None, *job.x.shape[1:]], job.x.dtype))
-    parts = _Parts(model, job.x, samples)
+    parts = functools.cache(lambda: _Parts(model, job.x, samples))
+    quadrature = functools.cache(lambda: Quadrature(joint, tf.TensorSpec([None, *job.x.shape[1:]], job.x.dtype)))
 
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
         seeds = seeds_of(block_seed, 3)
         whole, count = padded(rows), tf.constant(len(rows))
-        free = parts.best(whole, count, seeds[0])
+        free = parts().best(whole, count, seeds[0])
         advance()
-        moments, kls, pareto_k = parts.sample(whole, count, free, seeds[1], advance)
+        moments, kls, pareto_k = parts().sample(whole, count, free, seeds[1], advance)
         evidence = None
-        if quadrature is not None:
-            evidence = quadrature.log_evidence(tf.convert_to_tensor(rows), parts.make(whole, free), seeds[2])
+        if joint.size in (1, 2):
+            evidence = quadrature().log_evidence(tf.convert_to_tensor(rows), parts().make(whole, free), seeds[2])
             pareto_k = np.full(len(rows), np.nan)  # its weights are not used
         advance()
         return [*_decomposition(moments, kls, samples, evidence), pareto_k]
@@ -208,7 +207,7 @@ class _Parts:
             for q, other in (both, both[::-1]):
                 z, log_ratio = _draws.draw(q, p, block_seed, _draws.BLOCK)
                 tensors += [z, log_ratio, _draws.log_ratio(other, p, z)]
-            return _draws.in_chunks(of_chunk, shown, *(tensor[:wanted, :count] for tensor in tensors))
+            return _draws.in_chunks(of_chunk, shown, *(_draws.counted(tensor, wanted, count) for tensor in tensors))
 
         return _draws.of_draws(of_block, seed, first, draws, _VALUES + 2)
 

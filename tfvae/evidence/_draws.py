@@ -63,6 +63,12 @@ def of_draws(terms: Terms, seed: tf.Tensor, first: tf.Tensor, draws: tf.Tensor, 
     return parts.concat()
 
 
+def counted(tensor: tf.Tensor, draws: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Return the draws and rows that count of ``[BLOCK, ROWS, ...]``; not copied where all rows do."""
+    tensor = tensor[:draws]
+    return tf.cond(count == ROWS, lambda: tensor, lambda: tensor[:, :count])
+
+
 def in_chunks(of_chunk: Callable[..., tf.Tensor], x: tf.Tensor, *of_draw: tf.Tensor) -> tf.Tensor:
     """Return ``of_chunk(*some draws of each)`` for all of them, ``[n, B, values]``, few enough at a time to decode.
 

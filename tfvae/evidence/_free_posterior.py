@@ -16,8 +16,8 @@ from tfvae.evidence._job import ROWS
 STEPS = 400
 SAMPLES = 32
 _LEARNING_RATE = 0.1
-# Draws by which the encoder's q and the one found are compared in the end.
-_COMPARED = 256
+# Times that many draws the encoder's q and the one found are compared by in the end.
+_COMPARED = 8
 
 
 class FreePosterior:
@@ -63,14 +63,16 @@ class FreePosterior:
         start, make = self.start(x)
         p, shown = self._model.prior(), x[:count]
 
-        def bound(free: list[tf.Tensor], index: tf.Tensor, samples: int) -> tf.Tensor:
+        @tf.function(autograph=False)  # A graph of its own, because it is called from several places.
+        def bound(free: list[tf.Tensor], index: tf.Tensor) -> tf.Tensor:
             noise = tf.random.experimental.stateless_fold_in(seed, index, alg="philox")
-            z, penalty = _draw(make, free, p, noise, samples)
+            z, penalty = _draw(make, free, p, noise, SAMPLES)
             value = _draws.log_likelihood(self._model, shown, z[:, :count])
             return tf.reduce_mean(value - tf.cast(penalty[..., :count], tf.float64), axis=0)
 
-        found = _adam(lambda free, step: tf.reduce_sum(bound(free, step, SAMPLES)), start)
-        better = bound(found, tf.constant(STEPS), _COMPARED) > bound(start, tf.constant(STEPS), _COMPARED)
+        found = _adam(lambda free, step: tf.reduce_sum(bound(free, step)), start)
+        indices = [tf.constant(STEPS + i) for i in range(_COMPARED)]
+        better = tf.add_n([bound(found, i) for i in indices]) > tf.add_n([bound(start, i) for i in indices])
         better = tf.concat([better, tf.zeros([ROWS - count], tf.bool)], axis=0)
         return [
             tf.where(tf.reshape(better, [ROWS] + [1] * (new.shape.rank - 1)), new, old)

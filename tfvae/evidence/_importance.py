@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import warnings
@@ -129,13 +130,13 @@ def importance_weighted(
         raise ValueError(f'proposal must be "posterior" or "defensive", not {proposal!r}.')
     settings = {"num_samples": samples, "proposal": proposal}
     job = make_job("importance_weighted", LogLikelihood._fields, model, x, seed, settings, save_to, verbose)
-    log_weights = log_weights_of(model, job.x, proposal)
+    log_weights = functools.cache(lambda: log_weights_of(model, job.x, proposal))
     schedule = _draws.passes(samples)
 
     def work(rows: np.ndarray, block_seed: tf.Tensor, advance: Callable[[], None]) -> list[np.ndarray]:
         running, whole = RunningWeights(samples, len(rows)), padded(rows)
         for first, draws in schedule:
-            running.add(log_weights(whole, tf.constant(len(rows)), block_seed, first, draws).numpy())
+            running.add(log_weights()(whole, tf.constant(len(rows)), block_seed, first, draws).numpy())
             advance()
         return [running.log_mean(), running.standard_error(), running.effective_sample_size(), running.pareto_k()]
 
@@ -161,7 +162,7 @@ def log_weights_of(model: Any, x: np.ndarray, proposal: str = "posterior") -> Ca
         def of_block(block_seed: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
             draw = _defensive_draw if proposal == "defensive" else _draws.draw
             z, log_ratio = draw(q, p, block_seed, _draws.BLOCK)
-            return _draws.in_chunks(of_chunk, shown, z[:wanted, :count], log_ratio[:wanted, :count])
+            return _draws.in_chunks(of_chunk, shown, *(_draws.counted(part, wanted, count) for part in (z, log_ratio)))
 
         return tf.squeeze(_draws.of_draws(of_block, seed, first, draws, 1), axis=-1)
 
