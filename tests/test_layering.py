@@ -20,7 +20,7 @@ LAYERS = [
     {"layers", "objectives", "metrics"},
     {"evidence"},
     {"models", "callbacks"},
-    {"datasets", "plots"},
+    {"datasets", "exact", "plots"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
@@ -37,6 +37,7 @@ RESTRICTED = {
         "metrics",
         "objectives",
         "datasets",
+        "exact",
         "cli",
         "_info",
         "_native",

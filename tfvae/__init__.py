@@ -1,6 +1,6 @@
 """Variational autoencoders for Keras 3 on TensorFlow, with a fused reparameterize + KL op."""
 
-from tfvae import callbacks, datasets, distributions, evidence, layers, metrics, models, objectives, ops
+from tfvae import callbacks, datasets, distributions, evidence, exact, layers, metrics, models, objectives, ops
 from tfvae._info import build_info
 from tfvae.distributions import sample_and_kl
 from tfvae.models import VAE
@@ -15,6 +15,7 @@ __all__ = [
     "datasets",
     "distributions",
     "evidence",
+    "exact",
     "layers",
     "metrics",
     "models",
