@@ -1,4 +1,4 @@
-"""Metrics on arrays."""
+"""Numbers of single examples and dimensions."""
 
 import math
 
@@ -26,6 +26,24 @@ def test_kl_per_dimension_is_the_op_s_averaged_over_examples():
     np.testing.assert_allclose(metrics.kl_per_dimension([[0.0, 1.0]], [[1.0, 0.0]]), [0.3591409142, 0.5])
 
 
+def test_active_units_by_kl_counts_what_carries_information():
+    kl = metrics.kl_per_dimension([[3.0, 0.0, 0.1], [-3.0, 0.0, 0.1]], np.zeros([2, 3]))
+    assert metrics.active_units_by_kl(kl) == 1  # the KLs are 4.5, 0 and 0.005
+    assert metrics.active_units_by_kl(kl, threshold=0.001) == 2
+    assert metrics.active_units_by_kl([kl, 0 * kl], threshold=2.2) == 1  # the mean over examples, 2.25
+    assert metrics.active_units_by_kl(np.zeros(4)) == 0
+    # The same code for all, far from the prior: no variance, but a KL.
+    means = np.full([10, 2], 3.0)
+    assert metrics.active_units(means) == 0
+    assert metrics.active_units_by_kl(metrics.kl_per_dimension(means, np.zeros([10, 2]))) == 2
+
+
+def test_rate_and_distortion_add_up_to_minus_the_elbo():
+    terms = tfvae.objectives.ElboTerms(tf.constant([-3.0, -5.0]), tf.constant([2.0, 1.0]), None)
+    assert (metrics.rate(terms), metrics.distortion(terms)) == (1.5, 4.0)
+    assert np.mean(terms.elbo) == -5.5
+
+
 def test_bits_per_dimension_of_a_fair_coin_is_one():
     np.testing.assert_allclose(metrics.bits_per_dimension([-10 * math.log(2.0)], 10), [1.0])
 
@@ -38,3 +56,8 @@ def test_wrong_shapes_are_refused():
         metrics.kl_per_dimension(np.zeros([1, 2]), np.zeros([1, 3]))
     with pytest.raises(ValueError, match="positive number of elements"):
         metrics.bits_per_dimension(1.0, 0)
+    for bad in (1.0, [], np.zeros([2, 2, 2])):
+        with pytest.raises(ValueError, match=r"kl must have shape \[D\] or \[N, D\]"):
+            metrics.active_units_by_kl(bad)
+    with pytest.raises(ValueError, match=r"kl must have shape \[N\] with at least one example, not \[0\]"):
+        metrics.rate(tfvae.objectives.ElboTerms([], [], None))
