@@ -1,4 +1,4 @@
-"""Keras callbacks for training VAEs."""
+"""The warm-up of the KL."""
 
 from __future__ import annotations
 

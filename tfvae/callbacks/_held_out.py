@@ -1,0 +1,40 @@
+"""What the callbacks share that look at held-out data from time to time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfvae._checks import as_count
+
+
+class HeldOutCallback(keras.callbacks.Callback):
+    """Calls ``look()`` after the first epoch, every ``every`` after it and the last, and logs the numbers it returns.
+
+    In the epochs between, the names are logged as NaN, so that all entries of a history have one value per epoch.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, x_val: Any, every: int) -> None:
+        super().__init__()
+        self.x_val = np.asarray(x_val)
+        if self.x_val.ndim < 2 or not self.x_val.size:
+            raise ValueError(
+                f"x_val must be an array of held-out data [N, *event] with at least one example, not of shape "
+                f"{list(self.x_val.shape)}."
+            )
+        self.every = as_count(every, "every")
+
+    def look(self) -> dict[str, float]:
+        """Return a number for each of ``names``."""
+        raise NotImplementedError
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look, where it is time to, and log."""
+        last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
+        found = self.look() if last or epoch % self.every == 0 else dict.fromkeys(self.names, float("nan"))
+        if logs is not None:
+            logs.update(found)
