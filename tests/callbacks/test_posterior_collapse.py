@@ -67,6 +67,7 @@ def test_a_collapse_of_all_is_told_once_and_while_training(none_used, x):
     for advice in ("KLWarmup", "free bits", "weaken the decoder", "scaled to about one"):
         assert advice in watch.report
     assert "kl_weight" not in watch.report
+    assert "the same posterior mean" not in watch.report
     watch.on_train_begin()
     watch.look()
     with pytest.warns(UserWarning, match="Posterior collapse"):

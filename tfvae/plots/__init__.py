@@ -4,8 +4,17 @@ No figure is registered with ``pyplot`` and no global setting is changed, so thi
 thread: ``figure.savefig("picture.png")``.
 """
 
+from tfvae.plots._evidence import evidence, evidence_history
 from tfvae.plots._history import training_curves
 from tfvae.plots._items import reconstructions, samples
 from tfvae.plots._latent import kl_per_dimension, latent_space
 
-__all__ = ["kl_per_dimension", "latent_space", "reconstructions", "samples", "training_curves"]
+__all__ = [
+    "evidence",
+    "evidence_history",
+    "kl_per_dimension",
+    "latent_space",
+    "reconstructions",
+    "samples",
+    "training_curves",
+]
