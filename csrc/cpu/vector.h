@@ -12,8 +12,6 @@
 #include <arm_neon.h>
 #endif
 
-#include <utility>
-
 #include "csrc/core/lanes.h"
 
 namespace tfvae {
@@ -223,9 +221,18 @@ using VectorOf = typename VectorOfScalar<Scalar>::Type;
 template <class V>
 constexpr int kLanes = sizeof(V) / sizeof(LaneOf<V>);
 
+template <int... I>
+struct Lanes {};
+template <int Count, int... I>
+struct LanesUpTo : LanesUpTo<Count - 1, Count - 1, I...> {};
+template <int... I>
+struct LanesUpTo<0, I...> {
+  using Type = Lanes<I...>;
+};
+
 // A vector of chosen lanes of a and b: lane i of it is lane Choice::lane(i) of a followed by b.
 template <class Choice, class V, int... I>
-TFVAE_INLINE V choose_lanes(V a, V b, std::integer_sequence<int, I...>) {
+TFVAE_INLINE V choose_lanes(V a, V b, Lanes<I...>) {
 #if defined(__clang__)
   return __builtin_shufflevector(a, b, Choice::lane(I)...);
 #else
@@ -234,7 +241,7 @@ TFVAE_INLINE V choose_lanes(V a, V b, std::integer_sequence<int, I...>) {
 }
 template <class Choice, class V>
 TFVAE_INLINE V choose_lanes(V a, V b) {
-  return choose_lanes<Choice>(a, b, std::make_integer_sequence<int, kLanes<V>>());
+  return choose_lanes<Choice>(a, b, typename LanesUpTo<kLanes<V>>::Type());
 }
 
 // Of every 16 bytes, the lower (Half = 0) or upper (Half = 1) halves' lanes, one of a and one of b in turn.
