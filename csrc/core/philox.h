@@ -38,7 +38,9 @@ TFVAE_INLINE PhiloxWords<U> philox_round(const PhiloxWords<U>& c, Key key0, Key 
 
 template <class U>
 TFVAE_INLINE PhiloxWords<U> philox_rounds(PhiloxWords<U> c, uint32_t key0, uint32_t key1) {
+#ifndef __CUDACC__
 #pragma GCC unroll 10
+#endif
   for (uint32_t round = 0; round < kPhiloxRounds; ++round) {
     c = philox_round<U, uint64_t>(c, key0 + round * kPhiloxW0, key1 + round * kPhiloxW1);
   }

@@ -1,29 +1,10 @@
 // Tensors of more than 2^31 and 2^32 elements: their last units of work alone, in memory that is reserved and for the
 // rest never touched.
-#include <sys/mman.h>
-
+#include "tests/cpp/reserved.h"
 #include "tests/cpp/support.h"
 
 namespace tfvae {
 namespace {
-
-// Zeros; only what is written or read takes memory.
-template <class T>
-class Reserved {
- public:
-  explicit Reserved(int64_t count)
-      : bytes_(count * sizeof(T)),
-        data_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
-  ~Reserved() { munmap(data_, bytes_); }
-  Reserved(const Reserved&) = delete;
-  Reserved& operator=(const Reserved&) = delete;
-  bool ok() const { return data_ != MAP_FAILED; }
-  T* data() { return static_cast<T*>(data_); }
-
- private:
-  size_t bytes_;
-  void* data_;
-};
 
 struct Size {
   int64_t rows, columns;

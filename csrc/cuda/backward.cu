@@ -1,0 +1,9 @@
+#define TFVAE_ISA cuda_device
+#include "csrc/cuda/launch.h"
+
+namespace tfvae {
+
+extern const CudaKernel<BackwardParams> k_cuda_backward = {cuda_device::Launcher<cuda_device::Backward>::scratch_bytes,
+                                                           cuda_device::Launcher<cuda_device::Backward>::launch};
+
+}  // namespace tfvae

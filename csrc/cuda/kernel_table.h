@@ -1,0 +1,40 @@
+// What the CUDA kernels offer, as a table of functions; csrc/cpu/kernel_table.h is its like for the CPU.
+//
+// All pointers of the parameters are to the memory of the current device, and so are the seed and the scratch; the seed
+// in the parameters is not used. Nothing waits: the work is put on the stream, and no other stream is touched.
+#ifndef TFVAE_CUDA_KERNEL_TABLE_H_
+#define TFVAE_CUDA_KERNEL_TABLE_H_
+
+#include "csrc/core/params.h"
+
+namespace tfvae {
+
+// Where the two integers of a seed lie: in the memory of the device, and so read there.
+struct DeviceSeed {
+  const void* data;
+  bool is_int64;  // Else int32.
+};
+
+template <class Params>
+struct CudaKernel {
+  // Of memory that the launch needs, aligned to 16 bytes, until its work is done. Depends on the current device.
+  int64_t (*scratch_bytes)(const Params&);
+  // Returns what CUDA says went wrong, or null. stream: a cudaStream_t.
+  const char* (*launch)(const Params&, const DeviceSeed&, void* scratch, void* stream);
+};
+
+struct CudaKernelTable {
+  CudaKernel<ForwardParams> forward;
+  CudaKernel<BackwardParams> backward;
+  CudaKernel<LogRatioParams> log_ratio;
+  CudaKernel<LogRatioGradParams> log_ratio_grad;
+};
+
+extern const CudaKernelTable k_cuda_kernels;
+
+// The devices this process can use; 0 without a driver.
+int cuda_device_count();
+
+}  // namespace tfvae
+
+#endif  // TFVAE_CUDA_KERNEL_TABLE_H_

@@ -1,0 +1,9 @@
+#define TFVAE_ISA cuda_device
+#include "csrc/cuda/launch.h"
+
+namespace tfvae {
+
+extern const CudaKernel<LogRatioParams> k_cuda_log_ratio = {cuda_device::Launcher<cuda_device::LogRatio>::scratch_bytes,
+                                                            cuda_device::Launcher<cuda_device::LogRatio>::launch};
+
+}  // namespace tfvae

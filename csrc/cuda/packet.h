@@ -1,0 +1,150 @@
+// Packets: 16 bytes of consecutive elements that start at a multiple of their number, in registers as the type of the
+// arithmetic. One memory instruction moves a packet, and one or two Philox groups make its noise, because groups start
+// at multiples of 4 (float64: 2) too.
+#ifndef TFVAE_CUDA_PACKET_H_
+#define TFVAE_CUDA_PACKET_H_
+
+#include "csrc/core/storage.h"
+
+// Code of the kernels: for the device, or for the host where no CUDA compiler is at work.
+#ifdef __CUDACC__
+#define TFVAE_DEVICE __device__ __forceinline__
+#define TFVAE_UNROLL _Pragma("unroll")
+#else
+#define TFVAE_DEVICE inline
+#define TFVAE_UNROLL
+#endif
+
+namespace tfvae {
+namespace TFVAE_ISA {
+
+template <class T>
+constexpr int kPacketSize = 16 / static_cast<int>(sizeof(T));
+
+template <class T>
+struct Packet {
+  Arithmetic<T> at[kPacketSize<T>];
+};
+
+// The elements [first, last) of a packet that belong to whoever works on it. `wide`: all do, and memory is aligned.
+struct Window {
+  int first, last;
+  bool wide;
+  TFVAE_INLINE bool has(int i) const { return first <= i && i < last; }
+  TFVAE_INLINE bool empty() const { return first >= last; }
+};
+
+// Of the packet that starts at element `start`, in the range [begin, end).
+template <class T>
+TFVAE_INLINE Window window_of(int64_t start, int64_t begin, int64_t end, bool aligned) {
+  constexpr int P = kPacketSize<T>;
+  const int first = start < begin ? static_cast<int>(begin - start < P ? begin - start : P) : 0;
+  const int last = end - start < P ? static_cast<int>(end > start ? end - start : 0) : P;
+  return {first, last, aligned && first == 0 && last == P};
+}
+
+TFVAE_INLINE float widen(float x) { return x; }
+TFVAE_INLINE double widen(double x) { return x; }
+TFVAE_INLINE float widen(BFloat16 x) { return widen_bfloat16<float>(int32_t{x.bits}); }
+TFVAE_INLINE float widen(Half x) {
+#ifdef __CUDA_ARCH__
+  float wide;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(x.bits));
+  return wide;
+#else
+  return widen_half<float>(int32_t{x.bits});
+#endif
+}
+
+// To nearest, ties to even. sm_75 has no such instruction for bfloat16.
+template <class T>
+TFVAE_INLINE T narrow(Arithmetic<T> x) {
+  return x;
+}
+template <>
+TFVAE_INLINE Half narrow<Half>(float x) {
+#ifdef __CUDA_ARCH__
+  Half half;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half.bits) : "f"(x));
+  return half;
+#else
+  return {static_cast<uint16_t>(narrow_half<float, int32_t>(x))};
+#endif
+}
+template <>
+TFVAE_INLINE BFloat16 narrow<BFloat16>(float x) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  BFloat16 narrowed;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(narrowed.bits) : "f"(x));
+  return narrowed;
+#else
+  return {static_cast<uint16_t>(narrow_bfloat16<float, int32_t>(x))};
+#endif
+}
+
+// Elements that one instruction moves.
+template <class T>
+struct alignas(16) Words {
+  T at[kPacketSize<T>];
+};
+
+// The elements outside the window read as zero.
+template <class T>
+TFVAE_DEVICE Packet<T> load_packet(const T* from, const Window& window) {
+  Packet<T> packet;
+  if (window.wide) {
+    const Words<T> words = *reinterpret_cast<const Words<T>*>(from);
+    for (int i = 0; i < kPacketSize<T>; ++i) packet.at[i] = widen(words.at[i]);
+  } else {
+    for (int i = 0; i < kPacketSize<T>; ++i) {
+      packet.at[i] = window.has(i) ? widen(from[i]) : Arithmetic<T>(0);
+    }
+  }
+  return packet;
+}
+
+template <class T>
+TFVAE_DEVICE void store_packet(T* to, const Packet<T>& packet, const Window& window) {
+  if (window.wide) {
+    Words<T> words;
+    for (int i = 0; i < kPacketSize<T>; ++i) words.at[i] = narrow<T>(packet.at[i]);
+    *reinterpret_cast<Words<T>*>(to) = words;
+  } else {
+    for (int i = 0; i < kPacketSize<T>; ++i) {
+      if (window.has(i)) to[i] = narrow<T>(packet.at[i]);
+    }
+  }
+}
+
+// As many values of the arithmetic's own type as a packet of T has elements: one 16-byte word, or two.
+template <class T>
+constexpr int kWordsOfValues = kPacketSize<T> / kPacketSize<Arithmetic<T>>;
+
+template <class T>
+TFVAE_DEVICE Packet<T> load_values(const Arithmetic<T>* from, const Window& window) {
+  using A = Arithmetic<T>;
+  constexpr int W = kPacketSize<A>;
+  Packet<T> packet;
+  for (int word = 0; word < kWordsOfValues<T>; ++word) {
+    const Window part = {window.first - word * W, window.last - word * W, window.wide};
+    const Packet<A> values = load_packet<A>(from + word * W, part);
+    for (int i = 0; i < W; ++i) packet.at[word * W + i] = values.at[i];
+  }
+  return packet;
+}
+
+template <class T>
+TFVAE_DEVICE void store_values(Arithmetic<T>* to, const Packet<T>& packet, const Window& window) {
+  using A = Arithmetic<T>;
+  constexpr int W = kPacketSize<A>;
+  for (int word = 0; word < kWordsOfValues<T>; ++word) {
+    Packet<A> values;
+    for (int i = 0; i < W; ++i) values.at[i] = packet.at[word * W + i];
+    store_packet<A>(to + word * W, values, {window.first - word * W, window.last - word * W, window.wide});
+  }
+}
+
+}  // namespace TFVAE_ISA
+}  // namespace tfvae
+
+#endif  // TFVAE_CUDA_PACKET_H_
