@@ -16,8 +16,9 @@ namespace {
 
 using namespace cuda_emulated;
 
-// Small blocks and few of them wanted, so that small problems already have several units, groups and strips.
-const Device kSmall = {{90, 64, 2, 4, {3, 2, 1}}, 2};
+// Small blocks and few of them, so that small problems already have several units, groups and strips, and one block
+// several units in turn.
+const Device kSmall = {{90, 64, 2, 4, {1, 1, 1}}, 1};
 
 const DType kDTypes[] = {DType::kFloat16, DType::kBFloat16, DType::kFloat32, DType::kFloat64};
 
@@ -360,12 +361,15 @@ TEST(CudaKernels, LastBlocksOfHugeTensors) {
     const auto forward = plan_forward<float>({common, z, kl.data()}, seed, scratch.data(), device);
     const int64_t units = forward.launch.units.units;
     ASSERT_LE(forward.scratch_bytes, count / 512 * 4);
-    run_block([&](const EmulatedThread& t) { run_forward<float, PriorShape::kNone>(t, forward.launch); }, units - 1,
-              units, forward.threads, forward.shared_bytes, Order::kForwards);
+    // The last two, because the very last may be short. This one block would go on, unit by unit.
+    run_block([&](const EmulatedThread& t) { run_forward<float, PriorShape::kNone>(t, forward.launch); }, units - 2, 1,
+              forward.threads, forward.shared_bytes, Order::kForwards);
     const auto backward =
         plan_backward<float>({common, dz, dkl.data(), dmean, dlog_var, nullptr, nullptr}, seed, nullptr, device);
-    run_block([&](const EmulatedThread& t) { run_backward<float, PriorShape::kNone>(t, backward.launch); },
-              backward.blocks - 1, backward.blocks, backward.threads, backward.shared_bytes, Order::kForwards);
+    for (int64_t block : {backward.blocks - 2, backward.blocks - 1}) {
+      run_block([&](const EmulatedThread& t) { run_backward<float, PriorShape::kNone>(t, backward.launch); }, block,
+                backward.blocks, backward.threads, backward.shared_bytes, Order::kForwards);
+    }
 
     std::vector<float> eps(tail);
     active_kernels()->normals(DType::kFloat32, common.seed, begin, tail, eps.data());
