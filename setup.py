@@ -1,7 +1,8 @@
 """Build the compiled ops with CMake; everything else is in pyproject.toml.
 
 TFVAE_BUILD_NATIVE=auto (the default) falls back to a pure-Python wheel, with a notice, where the ops do not compile;
-=1 makes that an error; =0 skips the compilation.
+=1 makes that an error; =0 skips the compilation. TFVAE_ENABLE_CUDA=AUTO (the default) compiles the CUDA kernels too
+where a CUDA compiler is found; =ON makes it an error that there is none; =OFF leaves them out.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def compile_native(build: Path) -> None:
     configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", f"-DPython_EXECUTABLE={sys.executable}"]
     if os.environ.get("CI"):
         configure.append("-DTFVAE_WERROR=ON")
+    if os.environ.get("TFVAE_ENABLE_CUDA"):
+        configure.append(f"-DTFVAE_ENABLE_CUDA={os.environ['TFVAE_ENABLE_CUDA']}")
     # cmake and ninja from pip lie beside this Python, which need not be on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for command in (configure, ["cmake", "--build", str(build)]):
@@ -93,7 +96,7 @@ def build_facts(build: Path, version: str) -> dict[str, object]:
         "compiler": facts["compiler"],
         "machine": platform.machine(),
         "instruction_sets": facts["isas"].split(","),
-        "cuda_architectures": [],
+        "cuda_architectures": facts["cuda"].split(",") if facts["cuda"] else [],
         "xla": facts["xla"] == "ON",
     }
 

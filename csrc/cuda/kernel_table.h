@@ -30,10 +30,14 @@ struct CudaKernelTable {
   CudaKernel<LogRatioGradParams> log_ratio_grad;
 };
 
-extern const CudaKernelTable k_cuda_kernels;
+const CudaKernelTable& cuda_kernels();
 
 // The devices this process can use; 0 without a driver.
 int cuda_device_count();
+
+// Memory in the order of the stream, for callers that have no allocator of their own. Returns what went wrong, or null.
+const char* allocate_scratch(int64_t bytes, void* stream, void** scratch);
+void free_scratch(void* scratch, void* stream);
 
 }  // namespace tfvae
 

@@ -11,6 +11,9 @@
 
 #include "csrc/cpu/dispatch.h"
 #include "csrc/cpu/run.h"
+#ifdef TFVAE_WITH_CUDA
+#include "csrc/python/cuda.h"
+#endif
 
 namespace py = pybind11;
 
@@ -312,6 +315,9 @@ PYBIND11_MODULE(tfvae_kernels, module) {
   module.def("stream", stream, py::arg("sources"), py::arg("targets"), threads,
              "Read every source and write every target once: the rival that only moves the bytes.");
   module.def("isas", isas, "The instruction sets compiled in that this processor has, the best first.");
+#ifdef TFVAE_WITH_CUDA
+  add_cuda(module);
+#endif
 }
 
 }  // namespace tfvae
