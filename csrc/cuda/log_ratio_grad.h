@@ -57,7 +57,7 @@ TFVAE_DEVICE void add_up_shares(const Thread& thread, int width, int x, int y, i
   TFVAE_UNROLL
   for (int kind = 0; kind < kKinds; ++kind) {
     if (y < shares) {
-      store_values<T>(values + ((kind * shares + y) * width + x) * P, *kinds[kind], {0, P, true});
+      store_shared<T>(values + ((kind * shares + y) * width + x) * P, *kinds[kind]);
     }
   }
   thread.sync();
@@ -65,7 +65,7 @@ TFVAE_DEVICE void add_up_shares(const Thread& thread, int width, int x, int y, i
   TFVAE_UNROLL
   for (int kind = 0; kind < kKinds; ++kind) {
     for (int other = 1; other < shares; ++other) {
-      const Packet<T> share = load_values<T>(values + ((kind * shares + other) * width + x) * P, {0, P, true});
+      const Packet<T> share = load_shared<T>(values + ((kind * shares + other) * width + x) * P);
       for (int i = 0; i < P; ++i) kinds[kind]->at[i] += share.at[i];
     }
   }

@@ -88,12 +88,41 @@ struct alignas(16) Words {
   T at[kPacketSize<T>];
 };
 
+// From and to global memory. In PTX, because a plain copy of Words is a store per element to the compiler, which does
+// not always make one of them again.
+template <class T>
+TFVAE_DEVICE Words<T> load_words(const T* from) {
+#ifdef __CUDA_ARCH__
+  Words<uint32_t> w;
+  asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(w.at[0]), "=r"(w.at[1]), "=r"(w.at[2]), "=r"(w.at[3])
+               : "l"(__cvta_generic_to_global(from))
+               : "memory");
+  return bit_cast<Words<T>>(w);
+#else
+  return *reinterpret_cast<const Words<T>*>(from);
+#endif
+}
+
+template <class T>
+TFVAE_DEVICE void store_words(T* to, const Words<T>& words) {
+#ifdef __CUDA_ARCH__
+  const auto w = bit_cast<Words<uint32_t>>(words);
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
+               :
+               : "l"(__cvta_generic_to_global(to)), "r"(w.at[0]), "r"(w.at[1]), "r"(w.at[2]), "r"(w.at[3])
+               : "memory");
+#else
+  *reinterpret_cast<Words<T>*>(to) = words;
+#endif
+}
+
 // The elements outside the window read as zero.
 template <class T>
 TFVAE_DEVICE Packet<T> load_packet(const T* from, const Window& window) {
   Packet<T> packet;
   if (window.wide) {
-    const Words<T> words = *reinterpret_cast<const Words<T>*>(from);
+    const Words<T> words = load_words<T>(from);
     for (int i = 0; i < kPacketSize<T>; ++i) packet.at[i] = widen(words.at[i]);
   } else {
     for (int i = 0; i < kPacketSize<T>; ++i) {
@@ -108,7 +137,7 @@ TFVAE_DEVICE void store_packet(T* to, const Packet<T>& packet, const Window& win
   if (window.wide) {
     Words<T> words;
     for (int i = 0; i < kPacketSize<T>; ++i) words.at[i] = narrow<T>(packet.at[i]);
-    *reinterpret_cast<Words<T>*>(to) = words;
+    store_words<T>(to, words);
   } else {
     for (int i = 0; i < kPacketSize<T>; ++i) {
       if (window.has(i)) to[i] = narrow<T>(packet.at[i]);
@@ -116,7 +145,7 @@ TFVAE_DEVICE void store_packet(T* to, const Packet<T>& packet, const Window& win
   }
 }
 
-// As many values of the arithmetic's own type as a packet of T has elements: one 16-byte word, or two.
+// As many values of the arithmetic's own type as a packet of T has elements: 16 bytes, or twice 16.
 template <class T>
 constexpr int kWordsOfValues = kPacketSize<T> / kPacketSize<Arithmetic<T>>;
 
@@ -141,6 +170,28 @@ TFVAE_DEVICE void store_values(Arithmetic<T>* to, const Packet<T>& packet, const
     Packet<A> values;
     for (int i = 0; i < W; ++i) values.at[i] = packet.at[word * W + i];
     store_packet<A>(to + word * W, values, {window.first - word * W, window.last - word * W, window.wide});
+  }
+}
+
+// The same in shared memory, always whole.
+template <class T>
+TFVAE_DEVICE Packet<T> load_shared(const Arithmetic<T>* from) {
+  using A = Arithmetic<T>;
+  Packet<T> packet;
+  for (int word = 0; word < kWordsOfValues<T>; ++word) {
+    const Words<A> values = reinterpret_cast<const Words<A>*>(from)[word];
+    for (int i = 0; i < kPacketSize<A>; ++i) packet.at[word * kPacketSize<A> + i] = values.at[i];
+  }
+  return packet;
+}
+
+template <class T>
+TFVAE_DEVICE void store_shared(Arithmetic<T>* to, const Packet<T>& packet) {
+  using A = Arithmetic<T>;
+  for (int word = 0; word < kWordsOfValues<T>; ++word) {
+    Words<A> values;
+    for (int i = 0; i < kPacketSize<A>; ++i) values.at[i] = packet.at[word * kPacketSize<A> + i];
+    reinterpret_cast<Words<A>*>(to)[word] = values;
   }
 }
 

@@ -45,8 +45,8 @@ class PriorSums {
       : thread_(thread), steps_(steps), memory_(memory), x_(mine ? x : -1) {
     if (!mine) return;
     const Packet<T> zeros{};
-    store_values<T>(of_mean(), zeros, {0, P, true});
-    store_values<T>(of_log_var(), zeros, {0, P, true});
+    store_shared<T>(of_mean(), zeros);
+    store_shared<T>(of_log_var(), zeros);
   }
 
   TFVAE_DEVICE void add(const Packet<T>& mean, const Packet<T>& log_var, const Window& window) const {
@@ -74,9 +74,9 @@ class PriorSums {
   TFVAE_DEVICE A* of_log_var() const { return memory_ + (steps_.width + x_) * P; }
 
   static TFVAE_DEVICE void add_to(A* sums, const Packet<T>& values, const Window& window) {
-    Packet<T> sum = load_values<T>(sums, {0, P, true});
+    Packet<T> sum = load_shared<T>(sums);
     for (int i = 0; i < P; ++i) sum.at[i] += window.wide || window.has(i) ? values.at[i] : A(0);
-    store_values<T>(sums, sum, {0, P, true});
+    store_shared<T>(sums, sum);
   }
 
   TFVAE_DEVICE void sum_by_column(const PriorSumsPlace& place, int64_t group) const {

@@ -80,7 +80,7 @@ class RowSums {
     } else if (layout_.by_packet) {
       buffer_[packet] = sum_of_packet<T>(terms, window);
     } else {
-      store_values<T>(buffer_ + packet * kPacketSize<T>, terms, {0, kPacketSize<T>, true});
+      store_shared<T>(buffer_ + packet * kPacketSize<T>, terms);
     }
   }
 

@@ -42,14 +42,13 @@ struct DeviceArray {
   DeviceArray() = default;
 
   DeviceArray(const char* name_in, const py::object& object) : name(name_in) {
-    // Objects with both have DLPack for the types that NumPy, and so the older interface, does not know: bfloat16.
-    if (py::hasattr(object, "__dlpack__")) {
-      take_dlpack(object);
-    } else if (py::hasattr(object, "__cuda_array_interface__")) {
+    if (py::hasattr(object, "__cuda_array_interface__")) {
       take_interface(object);
+    } else if (py::hasattr(object, "__dlpack__") && py::hasattr(object, "__dlpack_device__")) {
+      take_dlpack(object);
     } else {
       throw py::type_error(name +
-                           " must be an array on a CUDA device, with __dlpack__ or __cuda_array_interface__, not " +
+                           " must be an array on a CUDA device, with __cuda_array_interface__ or __dlpack__, not " +
                            std::string(py::str(py::type::of(object))) + ".");
     }
   }
@@ -63,13 +62,15 @@ struct DeviceArray {
 
  private:
   void take_dlpack(const py::object& object) {
+    const int device_type = object.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int>();
+    if (device_type != kDlCuda && device_type != kDlCudaManaged) {
+      throw py::value_error(name + " must be on a CUDA device, not on one of DLPack's type " +
+                            std::to_string(device_type) + ".");
+    }
     // -1: the caller orders the streams, as for every other argument.
     keep = object.attr("__dlpack__")(py::arg("stream") = -1);
     const auto* tensor = static_cast<const DlTensor*>(PyCapsule_GetPointer(keep.ptr(), "dltensor"));
     if (tensor == nullptr) throw py::error_already_set();
-    if (tensor->device_type != kDlCuda && tensor->device_type != kDlCudaManaged) {
-      throw py::value_error(name + " must be on a CUDA device.");
-    }
     shape.assign(tensor->shape, tensor->shape + tensor->rank);
     check_contiguous(tensor->strides == nullptr ? Shape() : Shape(tensor->strides, tensor->strides + tensor->rank), 1);
     const std::string bits = std::to_string(tensor->bits);
