@@ -27,7 +27,8 @@ def run(*command: str | Path, **kwargs) -> subprocess.CompletedProcess[str]:
 
 def clean_environment(**changes: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("TFVAE_") and key != "CXX"}
-    return {**kept, **changes}
+    # The CUDA kernels take as long to compile as all the rest; those of the installation under test are checked.
+    return {**kept, "TFVAE_ENABLE_CUDA": "OFF", **changes}
 
 
 def pip_wheel(source: Path, target: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -103,7 +104,7 @@ def test_libraries_req_29_33(wheel: Path, tmp_path: Path):
     elffile = pytest.importorskip("elftools.elf.elffile")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    for path in (tmp_path / "tfvae" / "_lib").glob("*.so"):
+    for path in [*(tmp_path / "tfvae" / "_lib").glob("*.so"), *(ROOT / "tfvae" / "_lib").glob("*.so")]:
         with path.open("rb") as stream:
             elf = elffile.ELFFile(stream)
             dynamic = {tag.entry.d_tag for tag in elf.get_section_by_name(".dynamic").iter_tags()}
@@ -207,7 +208,12 @@ def test_xla_is_left_out_where_tensorflow_lacks_it_req_24(tmp_path: Path):
 
     def configure(choice: str) -> tuple[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        options = ("-DTFVAE_BUILD_MODULE=OFF", f"-DPython_EXECUTABLE={sys.executable}", f"-DTFVAE_WITH_XLA={choice}")
+        options = (
+            "-DTFVAE_BUILD_MODULE=OFF",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-DTFVAE_WITH_XLA={choice}",
+            "-DTFVAE_ENABLE_CUDA=OFF",
+        )
         environment = clean_environment(PYTHONPATH=str(fake.parent), PATH=path)
         (tmp_path / "build" / "build_facts.txt").unlink(missing_ok=True)
         done = run("cmake", "-S", ROOT, "-B", tmp_path / "build", "-G", "Ninja", *options, env=environment)
@@ -223,3 +229,20 @@ def test_xla_is_left_out_where_tensorflow_lacks_it_req_24(tmp_path: Path):
     decision, log = configure("ON")
     assert decision == "failed"
     assert "TFVAE_WITH_XLA is ON and this TensorFlow has no headers of XLA" in log
+
+
+@pytest.mark.skipif(not has_compiler(), reason="nothing is configured without a compiler")
+def test_cuda_is_left_out_without_its_compiler_req_32(tmp_path: Path):
+    """AUTO builds the rest, ON says where it looked."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {key: value for key, value in clean_environment(PATH=path).items() if key != "CUDACXX"}
+    for choice in ("AUTO", "ON"):
+        options = ("-DTFVAE_WITH_TENSORFLOW=OFF", f"-DPython_EXECUTABLE={sys.executable}", "-DTFVAE_NVCC=")
+        command = ("cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja", f"-DTFVAE_ENABLE_CUDA={choice}", *options)
+        done = run(*command, env=environment)
+        if choice == "AUTO":
+            assert done.returncode == 0, done.stderr
+            assert re.search(r"^cuda=$", (tmp_path / "build_facts.txt").read_text(), flags=re.MULTILINE)
+        else:
+            assert done.returncode != 0
+            assert "TFVAE_ENABLE_CUDA is ON and no nvcc was found" in " ".join(done.stderr.split())

@@ -61,7 +61,7 @@ TFVAE_DEVICE void run_log_ratio(const Thread& thread, const LogRatioLaunch& l) {
           z.at[i] = s.z;
           terms.at[i] = s.kl + shared.shared.at[i];
         }
-        const Window out = {window.first, window.last, window.wide && place % P == 0};
+        const Window out = {window.mask, window.wide && place % P == 0};
         store_packet<T>(static_cast<T*>(l.params.z) + place, z, out);
         sums.add(thread.index(), terms, window);
       }

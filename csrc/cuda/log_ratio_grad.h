@@ -29,7 +29,7 @@ TFVAE_DEVICE GradientPackets<T> sum_over_samples(const LogRatioGradLaunch& l, co
   for (int64_t k = first; k < p.num_samples; k += l.samples_at_once) {
     const int64_t at = k * l.elements + start;
     const Packet<T> eps = noise_from<T>(at, stream);
-    const Window in = {window.first, window.last, window.wide && at % P == 0};
+    const Window in = {window.mask, window.wide && at % P == 0};
     const Packet<T> dz = load_packet<T>(static_cast<const T*>(p.dz) + at, in);
     const Packet<T> dratio =
         load_of_rows<T>(static_cast<const A*>(p.dlog_ratio) + k * p.rows, place, p.columns, window);

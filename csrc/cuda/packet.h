@@ -26,21 +26,24 @@ struct Packet {
   Arithmetic<T> at[kPacketSize<T>];
 };
 
-// The elements [first, last) of a packet that belong to whoever works on it. `wide`: all do, and memory is aligned.
+// The elements of a packet that belong to whoever works on it, a bit each: whole packets, the usual case, pay for no
+// comparison per element. `wide`: all do, and memory is aligned.
 struct Window {
-  int first, last;
+  uint32_t mask;
   bool wide;
-  TFVAE_INLINE bool has(int i) const { return first <= i && i < last; }
-  TFVAE_INLINE bool empty() const { return first >= last; }
+  TFVAE_INLINE bool has(int i) const { return (mask >> i & 1) != 0; }
+  TFVAE_INLINE bool empty() const { return mask == 0; }
 };
 
 // Of the packet that starts at element `start`, in the range [begin, end).
 template <class T>
 TFVAE_INLINE Window window_of(int64_t start, int64_t begin, int64_t end, bool aligned) {
   constexpr int P = kPacketSize<T>;
-  const int first = start < begin ? static_cast<int>(begin - start < P ? begin - start : P) : 0;
-  const int last = end - start < P ? static_cast<int>(end > start ? end - start : 0) : P;
-  return {first, last, aligned && first == 0 && last == P};
+  constexpr uint32_t kAll = (1u << P) - 1;
+  const int before = begin <= start ? 0 : static_cast<int>(begin - start < P ? begin - start : P);
+  const int behind = end - start >= P ? 0 : static_cast<int>(end > start ? start + P - end : P);
+  const uint32_t mask = (kAll << before & kAll) & kAll >> behind;
+  return {mask, aligned && mask == kAll};
 }
 
 TFVAE_INLINE float widen(float x) { return x; }
@@ -155,7 +158,7 @@ TFVAE_DEVICE Packet<T> load_values(const Arithmetic<T>* from, const Window& wind
   constexpr int W = kPacketSize<A>;
   Packet<T> packet;
   for (int word = 0; word < kWordsOfValues<T>; ++word) {
-    const Window part = {window.first - word * W, window.last - word * W, window.wide};
+    const Window part = {window.mask >> word * W, window.wide};
     const Packet<A> values = load_packet<A>(from + word * W, part);
     for (int i = 0; i < W; ++i) packet.at[word * W + i] = values.at[i];
   }
@@ -169,7 +172,7 @@ TFVAE_DEVICE void store_values(Arithmetic<T>* to, const Packet<T>& packet, const
   for (int word = 0; word < kWordsOfValues<T>; ++word) {
     Packet<A> values;
     for (int i = 0; i < W; ++i) values.at[i] = packet.at[word * W + i];
-    store_packet<A>(to + word * W, values, {window.first - word * W, window.last - word * W, window.wide});
+    store_packet<A>(to + word * W, values, {window.mask >> word * W, window.wide});
   }
 }
 

@@ -115,7 +115,7 @@ struct Inputs {
   Values mean, log_var, prior_mean, prior_log_var, dz, drows;
 };
 
-// What an operation writes, in order. `names` of them are compared.
+// What an operation writes, in order.
 struct Outputs {
   std::vector<Values> values;
   bool same_bits(Outputs& other) {
@@ -135,8 +135,7 @@ Outputs samples_of(const Case& c) {
 
 Outputs gradients_of(const Case& c) {
   Outputs o{{Values(c.dtype, c.elements(), c.shift), Values(c.dtype, c.elements(), c.shift)}};
-  if (c.prior == PriorShape::kNone) return o;
-  for (int i = 0; i < 2; ++i) o.values.emplace_back(c.dtype, c.prior_size(), c.shift);
+  for (int i = 0; i < 2 && c.prior != PriorShape::kNone; ++i) o.values.emplace_back(c.dtype, c.prior_size(), c.shift);
   return o;
 }
 
@@ -189,7 +188,7 @@ Outputs on_grid(const Case& c, Inputs* in, const Device& device, Order order, in
   return out;
 }
 
-// Terms of a sum that both sides round, so to speak: rows of a shared prior's gradient, or columns of a row.
+// Of a sum: rows of a shared prior's gradient, or columns of a row.
 double terms_of(const Case& c) { return static_cast<double>(std::max<int64_t>(1, std::max(c.rows, c.columns))); }
 
 template <class Operation>
@@ -209,7 +208,6 @@ void expect_as_on_cpu(const Case& c, const Device& device = kSmall) {
   }
 }
 
-// Bits do not depend on which block or thread runs first, nor do barriers lack.
 template <class Operation>
 void expect_same_bits(const Case& c) {
   Inputs in(c);
@@ -273,7 +271,7 @@ TEST(CudaKernels, SameBitsInAnyOrderOfBlocksAndThreads) {
   }
 }
 
-// A batch of usual size is one launch in each direction; a second one is for rows or sums over rows spread over blocks.
+// A second launch is for rows, or sums over rows, that are spread over blocks.
 TEST(CudaKernels, SmallSizesAreOneLaunch) {
   const Device device{kTunings[3], 132};
   int kernels = 0;
