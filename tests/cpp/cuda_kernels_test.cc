@@ -115,7 +115,6 @@ struct Inputs {
   Values mean, log_var, prior_mean, prior_log_var, dz, drows;
 };
 
-// What an operation writes, in order.
 struct Outputs {
   std::vector<Values> values;
   bool same_bits(Outputs& other) {
@@ -188,7 +187,6 @@ Outputs on_grid(const Case& c, Inputs* in, const Device& device, Order order, in
   return out;
 }
 
-// Of a sum: rows of a shared prior's gradient, or columns of a row.
 double terms_of(const Case& c) { return static_cast<double>(std::max<int64_t>(1, std::max(c.rows, c.columns))); }
 
 template <class Operation>
