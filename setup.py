@@ -1,8 +1,8 @@
 """Build the compiled ops with CMake; everything else is in pyproject.toml.
 
 TFVAE_BUILD_NATIVE=auto (the default) falls back to a pure-Python wheel, with a notice, where the ops do not compile;
-=1 makes that an error; =0 skips the compilation. TFVAE_ENABLE_CUDA=AUTO (the default) compiles the CUDA kernels too
-where a CUDA compiler is found; =ON makes it an error that there is none; =OFF leaves them out.
+=1 makes that an error; =0 skips the compilation. TFVAE_ENABLE_CUDA=ON compiles the CUDA kernels too, =OFF leaves them
+out; unset, they are compiled where a CUDA compiler is found that works.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -68,14 +69,13 @@ def find_compiler() -> list[str]:
     return [found, *asked[1:]]
 
 
-def compile_native(build: Path) -> None:
+def compile_native(build: Path, cuda: str) -> None:
     """Configure and build into ``build``, or raise NotBuildable with what went wrong."""
     compiler = " ".join(find_compiler())
     configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", f"-DPython_EXECUTABLE={sys.executable}"]
+    configure.append(f"-DTFVAE_ENABLE_CUDA={cuda}")
     if os.environ.get("CI"):
         configure.append("-DTFVAE_WERROR=ON")
-    if os.environ.get("TFVAE_ENABLE_CUDA"):
-        configure.append(f"-DTFVAE_ENABLE_CUDA={os.environ['TFVAE_ENABLE_CUDA']}")
     # cmake and ninja from pip lie beside this Python, which need not be on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for command in (configure, ["cmake", "--build", str(build)]):
@@ -85,6 +85,27 @@ def compile_native(build: Path) -> None:
             raise NotBuildable("cmake was not found; `pip install cmake ninja` provides it.") from error
         except subprocess.CalledProcessError as error:
             raise NotBuildable(f"`{' '.join(command[:3])} ...` failed; the build log above says why.") from error
+
+
+def compile_with_or_without_cuda(build: Path) -> None:
+    """Compile the CUDA kernels only where that works, unless ``TFVAE_ENABLE_CUDA`` says what is wanted."""
+    asked = os.environ.get("TFVAE_ENABLE_CUDA")
+    try:
+        compile_native(build, asked or "AUTO")
+    except NotBuildable:
+        if asked or not found_cuda_compiler(build):
+            raise
+        print(
+            "tfvae: it did not work with the CUDA compiler found here; once more without.", file=sys.stderr, flush=True
+        )
+        shutil.rmtree(build)
+        compile_native(build, "OFF")
+
+
+def found_cuda_compiler(build: Path) -> bool:
+    cache = build / "CMakeCache.txt"
+    found = cache.is_file() and re.search(r"^TFVAE_NVCC:\w+=/", cache.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return bool(found or "CUDACXX" in os.environ)
 
 
 def build_facts(build: Path, version: str) -> dict[str, object]:
@@ -139,7 +160,7 @@ def try_native(build: Path) -> bool:
     if choice == "0":
         return False
     try:
-        compile_native(build)
+        compile_with_or_without_cuda(build)
     except NotBuildable as reason:
         if choice == "1":
             raise SystemExit(f"TFVAE_BUILD_NATIVE=1 and the compiled ops cannot be built. {reason}") from reason
