@@ -50,7 +50,8 @@ struct BackwardPacket {
 
 template <class T, PriorShape kPrior, class Thread>
 TFVAE_DEVICE void run_backward(const Thread& thread, const BackwardLaunch& l) {
-  constexpr int kAtOnce = kPacketsAtOnce<T>;
+  // Two packets of float64 and the sums over rows would be more than the registers hold.
+  constexpr int kAtOnce = sizeof(T) == 8 && kPrior == PriorShape::kShared ? 1 : kPacketsAtOnce<T>;
   const PhiloxStream stream = stream_of(l.seed);
   const Walk walk = walk_of(l.steps, thread.block(), thread.index());
   const PriorSums<T, Thread> sums(thread, l.steps, thread.template shared<Arithmetic<T>>(), thread.index(),

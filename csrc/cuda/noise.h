@@ -26,24 +26,21 @@ template <>
 constexpr int kGroupSize<double> = 2;
 
 TFVAE_DEVICE void normals_of_group(uint64_t group, const PhiloxStream& stream, float* out) {
-  constexpr uint64_t kMask = 0x7fffff;
   const PhiloxWords<uint64_t> w = philox<uint64_t>(group, stream);
-  const SinCos<float> a = box_muller<float>(static_cast<int32_t>(w.w0 & kMask), static_cast<int32_t>(w.w1 & kMask));
-  const SinCos<float> b = box_muller<float>(static_cast<int32_t>(w.w2 & kMask), static_cast<int32_t>(w.w3 & kMask));
-  out[0] = a.sin;
-  out[1] = a.cos;
-  out[2] = b.sin;
-  out[3] = b.cos;
+  const Point<float> a = box_muller<float>(static_cast<int32_t>(w.w0), static_cast<int32_t>(w.w1));
+  const Point<float> b = box_muller<float>(static_cast<int32_t>(w.w2), static_cast<int32_t>(w.w3));
+  out[0] = a.y;
+  out[1] = a.x;
+  out[2] = b.y;
+  out[3] = b.x;
 }
 
 TFVAE_DEVICE void normals_of_group(uint64_t group, const PhiloxStream& stream, double* out) {
-  constexpr uint64_t kMask = 0xfffffffffffff;
   const PhiloxWords<uint64_t> w = philox<uint64_t>(group, stream);
-  const uint64_t radius = (w.w0 << 32 | (w.w1 & 0xffffffff)) & kMask;
-  const uint64_t turn = (w.w2 << 32 | (w.w3 & 0xffffffff)) & kMask;
-  const SinCos<double> n = box_muller<double>(static_cast<int64_t>(radius), static_cast<int64_t>(turn));
-  out[0] = n.sin;
-  out[1] = n.cos;
+  const uint64_t radius = w.w0 << 32 | (w.w1 & 0xffffffff), turn = w.w2 << 32 | (w.w3 & 0xffffffff);
+  const Point<double> n = box_muller<double>(static_cast<int64_t>(radius), static_cast<int64_t>(turn));
+  out[0] = n.y;
+  out[1] = n.x;
 }
 
 // Of the elements from `start` on, a multiple of the group's size.
