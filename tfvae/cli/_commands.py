@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import tfvae
 from tfvae import datasets, plots
-from tfvae.cli import _measure, _pictures
-from tfvae.cli._data import in_blocks, prepare_again
+from tfvae.cli import _evidence, _measure, _pictures
+from tfvae.cli._data import Examples, in_blocks, prepare_again
 from tfvae.cli._errors import UsageError, as_usage_errors, one_line
 from tfvae.cli._files import write_file
 from tfvae.cli._run_folder import Run, RunFolder, check_event_shape
@@ -22,11 +24,26 @@ def evaluate(arguments: Namespace) -> int:
     """Measure a run on its test examples, or on others."""
     folder = RunFolder(arguments.run)
     run, vae = folder.read_run(), folder.load_model()
-    x = _examples(arguments.data, run, folder, vae)
-    measured = _measure.measure(vae, x, arguments.num_samples, arguments.seed)
-    lines = _measure.describe(measured, held_out=arguments.data is None)
-    print(_measure.as_json(measured) if arguments.json else "\n".join(lines))
+    examples = _examples(arguments.data, run, folder, vae)
+    measured = _measure.measure(vae, examples.x, arguments.num_samples, arguments.seed)
+    if not arguments.json:
+        print("\n".join(_measure.describe(measured, held_out=arguments.data is None)), flush=True)
+    if arguments.evidence:
+        measured["evidence"] = _decompose(folder, vae, examples, arguments)
+    if arguments.json:
+        print(_measure.as_json(measured))
     return 0
+
+
+def _decompose(folder: RunFolder, vae: tfvae.VAE, examples: Examples, arguments: Namespace) -> dict[str, Any]:
+    some = examples.some(_evidence.LARGEST)
+    of = len(examples.x)
+    _evidence.announce(len(some.x), of, sys.stderr if arguments.json else sys.stdout)
+    report, files = _evidence.decompose(folder, vae, some, arguments.num_samples, arguments.seed)
+    if not arguments.json:
+        print("\n".join(_evidence.describe(report, of, "Take a larger --num-samples.")))
+        print(f"Wrote {', '.join(file.name for file in files)} into {folder.path}.")
+    return report
 
 
 def sample(arguments: Namespace) -> int:
@@ -45,7 +62,7 @@ def reconstruct(arguments: Namespace) -> int:
     """Pass data through the model."""
     folder = RunFolder(arguments.run)
     run, vae = folder.read_run(), folder.load_model()
-    x = _examples(arguments.data, run, folder, vae)
+    x = _examples(arguments.data, run, folder, vae).x
     target = _target(arguments.output, folder)
     reconstructed = in_blocks(vae.reconstruct, x)
     figure = plots.reconstructions(x[:_SHOWN], reconstructed[:_SHOWN], count=_SHOWN)
@@ -69,18 +86,18 @@ def export(arguments: Namespace) -> int:
     return 0
 
 
-def _examples(data: str | None, run: Run, folder: RunFolder, vae: tfvae.VAE) -> np.ndarray:
+def _examples(data: str | None, run: Run, folder: RunFolder, vae: tfvae.VAE) -> Examples:
     """The run's own test examples, or those of the source given; as the model expects them."""
     with as_usage_errors():
         if data is None:
-            x = prepare_again(run, run.settings, folder.path, "give others with --data").data.test
-            check_event_shape(x, vae, run.settings.data)
+            examples = prepare_again(run, run.settings, folder.path, "give others with --data").test()
+            check_event_shape(examples.x, vae, run.settings.data)
         else:
             x = datasets.load_examples(data)
             check_event_shape(x, vae, data)
-            x = datasets.binarise(x, data) if run.binarised else x
-        vae.likelihood_family.check_support(x)
-    return x
+            examples = Examples(datasets.binarise(x, data) if run.binarised else x)
+        vae.likelihood_family.check_support(examples.x)
+    return examples
 
 
 def _target(output: str | None, folder: RunFolder) -> Path:

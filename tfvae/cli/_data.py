@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,22 @@ from tfvae.datasets._split import permutation
 
 _VALIDATION_FRACTION = 0.1
 _VALIDATION_SEED = 1
+_SOME_SEED = 2
+
+
+class Examples(NamedTuple):
+    """Examples as a model expects them, and their classes where these are known."""
+
+    x: np.ndarray
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
+
+    def some(self, count: int) -> Examples:
+        """Return at most ``count`` of them, always the same ones, from all over, in their order."""
+        if len(self.x) <= count:
+            return self
+        rows = np.sort(permutation(len(self.x), _SOME_SEED)[:count])
+        return Examples(self.x[rows], None if self.labels is None else self.labels[rows], self.class_names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +52,10 @@ class Parts:
         if self.likelihood == "bernoulli":
             return distributions.Bernoulli(self.data.event_shape)
         return distributions.Normal(self.data.event_shape, scale="learned")
+
+    def test(self) -> Examples:
+        """Return the test examples."""
+        return Examples(self.data.test, self.data.test_labels, self.data.class_names)
 
     def digest(self) -> str:
         """Return a fingerprint of everything trained and tested on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import tensorflow as tf
 import tfvae
 from tfvae import metrics, objectives
 from tfvae.cli._data import in_blocks
+from tfvae.evidence import EvidenceWarning
+from tfvae.evidence._importance import FEWEST_JUDGED, LARGEST_K
 
 _ELBO_SAMPLES = 16
 _ROWS = 512
@@ -25,15 +28,19 @@ def measure(vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> dict[
     """
     reconstruction, kl = _terms(vae, x, seed)
     elbo = reconstruction - kl
-    evidence = vae.log_likelihood(x, num_samples=num_samples, seed=seed)
+    with warnings.catch_warnings():
+        # Told by ``describe``.
+        warnings.simplefilter("ignore", EvidenceWarning)
+        evidence = vae.log_likelihood(x, num_samples=num_samples, seed=seed)
     log_likelihood = np.asarray(evidence.estimate)
     return {
         "examples": len(x),
         "elbo": float(elbo.mean()),
-        "elbo_standard_error": _standard_error(elbo),
+        "elbo_standard_error": standard_error(elbo),
         "log_likelihood": float(log_likelihood.mean()),
-        "log_likelihood_standard_error": _standard_error(log_likelihood),
+        "log_likelihood_standard_error": standard_error(log_likelihood),
         "log_likelihood_num_samples": num_samples,
+        "log_likelihood_not_to_be_trusted": not_to_be_trusted(evidence.pareto_k, num_samples),
         "effective_sample_size": float(np.mean(evidence.effective_sample_size)),
         "rate": float(kl.mean()),
         "distortion": float(-reconstruction.mean()),
@@ -43,12 +50,20 @@ def measure(vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> dict[
     }
 
 
+def not_to_be_trusted(pareto_k: Any, num_weights: int) -> int:
+    """Return of how many examples a few importance weights outweigh the rest."""
+    return int(np.sum(np.asarray(pareto_k) > LARGEST_K)) if num_weights >= FEWEST_JUDGED else 0
+
+
 def as_json(report: dict[str, Any]) -> str:
     """Return a report as JSON, which has no NaN: null stands for what is not known."""
-    known = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in report.items()
-    }
-    return json.dumps(known, indent=2)
+    return json.dumps(_known(report), indent=2)
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _known(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def describe(measured: dict[str, Any], held_out: bool) -> list[str]:
@@ -57,6 +72,11 @@ def describe(measured: dict[str, Any], held_out: bool) -> list[str]:
     count = measured["examples"]
     examples = f"{count} {'held-out ' if held_out else ''}{'example' if count == 1 else 'examples'}"
     errors = "± standard error" if count > 1 else "a standard error needs at least two examples"
+    bad = measured["log_likelihood_not_to_be_trusted"]
+    doubt = (
+        f"  For {bad} of the {count} that estimate may be too low: a few samples outweigh the rest (Pareto k above "
+        f"{LARGEST_K}). --evidence finds a better q for every example."
+    )
     return [
         f"On {examples}, in nats per example ({errors}){density}:",
         f"  ELBO                {_with_error(measured, 'elbo')}"
@@ -64,6 +84,7 @@ def describe(measured: dict[str, Any], held_out: bool) -> list[str]:
         f"  log p(x), estimated {_with_error(measured, 'log_likelihood')}"
         f"   ({measured['log_likelihood_num_samples']} importance samples, effectively "
         f"{measured['effective_sample_size']:.1f})",
+        *([doubt] if bad else []),
         f"  active latent units {measured['active_units']:6d} of {measured['latent_size']}",
     ]
 
@@ -99,6 +120,6 @@ def _terms(vae: tfvae.VAE, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.nda
     return mean[:, 0], mean[:, 1]
 
 
-def _standard_error(values: np.ndarray) -> float:
+def standard_error(values: np.ndarray) -> float:
     """NaN for a single example, which tells nothing of the spread."""
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")

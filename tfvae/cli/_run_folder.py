@@ -38,6 +38,8 @@ class RunFolder:
         self.saved_model = self.path / "saved_model"
         self.history = self.path / "history.csv"
         self.metrics = self.path / "metrics.json"
+        self.evidence = self.path / "evidence.json"
+        self.evidence_values = self.path / "evidence.npz"
         self.resume_command = f"tfvae train --output {shlex.quote(str(self.path))} --resume"
 
     def check_is_new(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import tfvae
 from tfvae import datasets
-from tfvae.cli import _measure, _networks, _pictures
+from tfvae.cli import _evidence, _measure, _networks, _pictures
 from tfvae.cli._data import Parts, prepare, prepare_again
 from tfvae.cli._errors import UsageError, as_usage_errors
 from tfvae.cli._files import write_file, write_text
@@ -144,8 +146,20 @@ def _write_results(session: Session) -> None:
     write_text(folder.metrics, _measure.as_json(report) + "\n")
     pictures = _pictures.draw_all(folder.path, session.vae, parts.data, progress.history, session.settings.seed)
     session.vae.export(folder.saved_model)
-    print("\n".join(_measure.describe(measured, held_out=True)))
+    print("\n".join(_measure.describe(measured, held_out=True)), flush=True)
+    pictures += _decompose(session)
     print(_epilogue(folder, [picture.name for picture in pictures]))
+
+
+def _decompose(session: Session) -> list[Path]:
+    """Take the evidence of some test examples apart, and return the pictures."""
+    folder, test = session.folder, session.parts.test()
+    some = test.some(_evidence.quick_count(test.x))
+    _evidence.announce(len(some.x), len(test.x), sys.stdout)
+    report, files = _evidence.decompose(folder, session.vae, some, _evidence.QUICK_SAMPLES, session.settings.seed)
+    more = f"More draws: tfvae evaluate {shlex.quote(str(folder.path))} --evidence"
+    print("\n".join(_evidence.describe(report, len(test.x), more)))
+    return [file for file in files if file.suffix == ".png"]
 
 
 def _epilogue(folder: RunFolder, pictures: list[str]) -> str:
@@ -154,7 +168,8 @@ def _epilogue(folder: RunFolder, pictures: list[str]) -> str:
 Wrote into {path}:
   model.keras           the model: import tfvae, keras; keras.models.load_model({str(folder.model)!r})
   saved_model/          the same for TensorFlow without tfvae: encode, decode, reconstruct, sample, score
-  metrics.json          the numbers above
+  metrics.json          ELBO, log p(x), rate, distortion and active units, as above
+  evidence.json         log p(x), ELBO and the gap between them, as above; evidence.npz: of each of those examples
   history.csv           ELBO, reconstruction and KL of every epoch
   {", ".join(pictures)}
   run.json, checkpoint.npz    what --resume needs
@@ -162,4 +177,5 @@ What to do next:
   look at {path / "reconstructions.png"} and {path / "samples.png"}
   tfvae sample {word} --number 100         new examples from the prior
   tfvae reconstruct {word} --data FILE     pass your own data through the model
-  tfvae evaluate {word}                    the numbers again, with more --num-samples or other --data"""
+  tfvae evaluate {word}                    the numbers again, with more --num-samples or other --data
+  tfvae evaluate {word} --evidence         log p(x), ELBO and gap of more examples, by more draws"""

@@ -1,0 +1,145 @@
+"""The evidence at the end of ``tfvae train`` and of ``tfvae evaluate --evidence``: numbers, files, words."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from tfvae import datasets, evidence
+from tfvae.cli import _evidence, _measure
+from tfvae.cli._data import Examples
+
+FIELDS = evidence.Decomposition._fields
+
+
+def _file(folder):
+    with np.load(folder / "evidence.npz", allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def test_train_ends_with_the_evidence_of_its_test_part(trained, data_file):
+    report, values = json.loads((trained / "evidence.json").read_text()), _file(trained)
+    assert (report["examples"], report["num_samples"], report["seed"]) == (10, 250, 3)
+    for name in FIELDS[::2]:
+        assert report[name] == pytest.approx(values[name].mean(), rel=1e-12)
+        assert report[f"{name}_standard_error"] == pytest.approx(values[name].std(ddof=1) / np.sqrt(10), rel=1e-12)
+        assert report[f"{name}_error"] == pytest.approx(np.linalg.norm(values[f"{name}_error"]) / 10, rel=1e-12)
+    metrics = json.loads((trained / "metrics.json").read_text())
+    # 250 draws here and 16 there of the same 10 examples; 5 standard errors of both: false alarms below 1e-5.
+    x, model = datasets.load(data_file).test, keras.models.load_model(trained / "model.keras")
+    draws = np.stack([model.elbo(x, seed=2000 + i).numpy() for i in range(32)])
+    error = np.hypot(report["elbo_error"], np.sqrt(draws.var(axis=0).mean() / len(x) / 16))
+    assert abs(report["elbo"] - metrics["elbo"]) < 5 * error
+    # The classes are those of the test part.
+    labels = datasets.load(data_file).test_labels
+    for label in np.unique(labels):
+        of_class = report["classes"][str(label)]
+        assert of_class["examples"] == np.sum(labels == label)
+        assert of_class["gap"] == pytest.approx(values["gap"][labels == label].mean(), rel=1e-12)
+    # A density has no bits per dimension.
+    assert "bits_per_dimension" not in report
+
+
+@pytest.fixture
+def answered(monkeypatch):
+    """Answer for ``decompose`` as it does, file and warning included; return the list of what it was asked."""
+    asked = []
+
+    def decompose(model, x, *, num_samples, seed, save_to, verbose):
+        asked.append((x, num_samples, seed))
+        if save_to.exists():
+            raise ValueError(f"{save_to} holds the results of another request.")
+        levels = {"log_evidence": -4.0, "elbo": -7.0, "gap": 3.0, "amortisation_gap": 1.0, "approximation_gap": 2.0}
+        fields = {name: np.full(len(x), level) for name, level in levels.items()}
+        fields |= {f"{name}_error": np.full(len(x), 0.1) for name in levels}
+        np.savez(save_to, **fields, pareto_k=np.linspace(0.0, 1.0, len(x)))
+        print("progress")
+        _warn()
+        return evidence.Decomposition(**fields)
+
+    def _warn():
+        import warnings
+
+        warnings.warn("log p(x) and so on", evidence.EvidenceWarning, stacklevel=2)
+
+    monkeypatch.setattr(evidence, "decompose", decompose)
+    monkeypatch.setattr(_measure, "measure", _measured)
+    return asked
+
+
+def _measured(vae, x, num_samples, seed):
+    numbers = dict.fromkeys(("elbo", "elbo_standard_error", "log_likelihood", "log_likelihood_standard_error"), 1.0)
+    counts = {"examples": len(x), "log_likelihood_num_samples": num_samples, "log_likelihood_not_to_be_trusted": 3}
+    rest = {"rate": 1.0, "distortion": 1.0, "effective_sample_size": 2.0, "active_units": 2, "latent_size": 2}
+    return {**numbers, **counts, **rest, "likelihood": "normal"}
+
+
+def test_evaluate_with_evidence(tfvae_command, tmp_path, trained, data_file, answered):
+    """The files in the folder, which answer another request, are replaced; warnings come in the command's words."""
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    code, out, err = tfvae_command("evaluate", copy, "--evidence", "--num-samples", "300", "--seed", "4")
+    assert (code, err) == (0, "progress\n")
+    x = datasets.load(data_file).test
+    assert [(len(rows), samples, seed) for rows, samples, seed in answered] == [(10, 300, 4)] * 2
+    np.testing.assert_array_equal(answered[-1][0], x)
+    lines = out.splitlines()
+    assert "  For 3 of the 10 that estimate may be too low: " in out
+    start = lines.index("log p(x) = ELBO + gap, on 10 examples, in nats per example, 300 draws each:")
+    assert lines[start + 1].split() == ["mean", "±", "draws", "±", "examples"]
+    # 0.1 over the root of 10; all examples are alike.
+    assert lines[start + 2].split()[2:] == ["-4.000", "0.032", "0.000"]
+    assert [line.split("  ")[1].strip() or line.split("  ")[2] for line in lines[start + 2 : start + 7]] == [
+        "log p(x)", "ELBO", "gap", "amortisation gap", "approximation gap"
+    ]  # fmt: skip
+    # Of 0, 1/9, ..., 1 those above 0.7 are 7/9, 8/9 and 1.
+    assert "  For 3 of the 10 log p(x) may be too low and its error too small" in out
+    assert "Take a larger --num-samples." in out
+    assert f"Wrote evidence.json, evidence.npz, evidence.png, evidence_by_class.png into {copy}." in lines
+    assert json.loads((copy / "evidence.json").read_text())["gap"] == 3.0
+    assert not [path for path in copy.iterdir() if path.name.startswith(".")]
+
+
+def test_evidence_as_json_and_of_other_data(tfvae_command, tmp_path, trained, answered):
+    """Classes of other data are not known; of more than 500 examples some are taken, the same ones every time."""
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    (copy / "evidence.npz").unlink()
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(700, 5)).astype("float32"))
+    code, out, err = tfvae_command("evaluate", copy, "--evidence", "--json", "--data", tmp_path / "x.npy")
+    assert code == 0
+    report = json.loads(out)
+    assert report["evidence"] == json.loads((copy / "evidence.json").read_text())
+    assert (report["examples"], report["evidence"]["examples"], report["evidence"]["num_samples"]) == (700, 500, 1000)
+    assert "classes" not in report["evidence"]
+    assert err == "Decomposing the evidence of 500 of the 700 examples ...\nprogress\n"
+
+
+def test_some_examples_keep_their_classes():
+    x, labels = np.arange(40.0)[:, None], np.arange(40) // 4
+    some = Examples(x, labels, tuple("abcdefghij")).some(12)
+    np.testing.assert_array_equal(some.labels, some.x[:, 0] // 4)
+    assert len(some.x) == 12
+    assert np.all(np.diff(some.x[:, 0]) > 0)
+    # Sorted by class, the first twelve would be of three.
+    assert len(set(some.labels)) > 5
+    assert Examples(x).some(40).x is x
+
+
+def test_bits_per_dimension_of_binary_data_and_words():
+    report = {"examples": 1, "num_samples": 9, "not_to_be_trusted": 0, "bits_per_dimension": {"log_evidence": 0.25}}
+    for name in FIELDS[::2]:
+        report |= {name: 1.0, f"{name}_error": float("inf"), f"{name}_standard_error": float("nan")}
+    lines = _evidence.describe(report, 7, "More.")
+    assert lines[0] == "log p(x) = ELBO + gap, on 1 of the 7 examples, in nats per example, 9 draws each:"
+    assert lines[1].endswith("bits/dimension")
+    assert lines[2].split() == ["log", "p(x)", "1.000", "-", "-", "0.2500"]
+    assert len(lines) == 7
+    nested = json.loads(_measure.as_json({"classes": {"a": {"gap_error": float("inf")}}}))
+    assert nested == {"classes": {"a": {"gap_error": None}}}
+
+
+def test_large_images_are_fewer_at_the_end_of_training():
+    assert [_evidence.quick_count(np.zeros([1, *shape])) for shape in ((5,), (8, 8, 1), (28, 28, 1), (32, 32, 3))] == [
+        96, 96, 10, 8
+    ]  # fmt: skip

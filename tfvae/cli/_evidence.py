@@ -1,0 +1,147 @@
+"""The evidence of a run's examples and the gap below it: computed, told, saved and drawn."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tfvae
+from tfvae import evidence, metrics, plots
+from tfvae.cli import _pictures
+from tfvae.cli._data import Examples
+from tfvae.cli._files import write_text
+from tfvae.cli._measure import as_json, not_to_be_trusted, standard_error
+from tfvae.cli._run_folder import RunFolder
+from tfvae.evidence._importance import FEWEST_JUDGED, LARGEST_K
+
+# Of ``tfvae evaluate --evidence``.
+LARGEST = 500
+# Of the end of ``tfvae train``: images that take long to decode are fewer.
+_QUICK_ELEMENTS = 2**13
+_QUICK_FEWEST, _QUICK_LARGEST = 8, 96
+# The least for which the weights are judged, there being two q.
+QUICK_SAMPLES = FEWEST_JUDGED // 2
+
+_ROWS = (
+    ("log_evidence", "log p(x)", ""),
+    ("elbo", "ELBO", ""),
+    ("gap", "gap", "KL(q(z|x) ‖ p(z|x))"),
+    ("amortisation_gap", "  amortisation gap", "one encoder for all x, against the best q of its family for each"),
+    ("approximation_gap", "  approximation gap", "the family of q, against the true posterior"),
+)
+_MOST_CLASSES = 40
+
+
+def quick_count(x: np.ndarray) -> int:
+    """Return how many examples the end of a training looks at."""
+    return int(np.clip(_QUICK_ELEMENTS // max(1, x[0].size), _QUICK_FEWEST, _QUICK_LARGEST))
+
+
+def decompose(
+    folder: RunFolder, vae: tfvae.VAE, examples: Examples, num_samples: int, seed: int
+) -> tuple[dict[str, Any], list[Path]]:
+    """Decompose the evidence of examples, save it per example and in sum, and draw it.
+
+    Returns:
+        The report, in nats, as ``evidence.json`` has it; and the files written.
+    """
+    with _quietly():
+        parts = _resumed_or_anew(folder.evidence_values, vae, examples.x, num_samples, seed)
+    with np.load(folder.evidence_values, allow_pickle=False) as archive:
+        pareto_k = archive["pareto_k"]
+    report: dict[str, Any] = {"examples": len(examples.x), "num_samples": num_samples, "seed": seed}
+    report |= _means(parts)
+    # Twice as many: decompose weighs draws of the encoder's q and of the best one.
+    report["not_to_be_trusted"] = not_to_be_trusted(pareto_k, 2 * num_samples)
+    if isinstance(vae.likelihood_family, tfvae.distributions.Bernoulli):
+        report["bits_per_dimension"] = {
+            name: metrics.bits_per_dimension(report[name], examples.x[0].size).item()
+            for name in ("log_evidence", "elbo")
+        }
+    pictures = [_pictures.save(folder.path / "evidence.png", plots.evidence(parts))]
+    if examples.labels is not None and 1 < len(np.unique(examples.labels)) <= _MOST_CLASSES:
+        report["classes"] = _of_classes(parts, examples)
+        figure = plots.evidence(parts, examples.labels, examples.class_names)
+        pictures.append(_pictures.save(folder.path / "evidence_by_class.png", figure))
+    write_text(folder.evidence, as_json(report) + "\n")
+    return report, [folder.evidence, folder.evidence_values, *pictures]
+
+
+def describe(report: dict[str, Any], of: int, more: str) -> list[str]:
+    """Return the report as a table to read; ``of`` is how many examples there are, ``more`` how to take more draws."""
+    count, bits = report["examples"], report.get("bits_per_dimension", {})
+    examples = f"{count} of the {of} examples" if count < of else f"{count} example{'' if count == 1 else 's'}"
+    header = f"  {'':20}{'mean':>10}{'± draws':>10}{'± examples':>12}{'bits/dimension' if bits else '':>16}"
+    lines = [f"log p(x) = ELBO + gap, on {examples}, in nats per example, {report['num_samples']} draws each:"]
+    lines.append(header.rstrip())
+    for name, label, meaning in _ROWS:
+        told = f"{bits[name]:16.4f}" if name in bits else f"   {meaning}"
+        numbers = f"{report[name]:10.3f}{_error(report[f'{name}_error']):>10}"
+        lines.append(f"  {label:20}{numbers}{_error(report[f'{name}_standard_error']):>12}{told}".rstrip())
+    bad = report["not_to_be_trusted"]
+    if bad:
+        lines.append(
+            f"  For {bad} of the {count} log p(x) may be too low and its error too small: a few draws outweigh "
+            f"the rest (Pareto k above {LARGEST_K}). {more}"
+        )
+    return lines
+
+
+def announce(count: int, of: int, stream: Any) -> None:
+    """Say what takes a while."""
+    which = f"{count} of the {of} examples" if count < of else f"{count} example{'' if count == 1 else 's'}"
+    print(f"Decomposing the evidence of {which} ...", file=stream, flush=True)
+
+
+def _error(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else "-"
+
+
+def _resumed_or_anew(path: Path, vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> evidence.Decomposition:
+    """Go on with the finished examples in the file, unless they are those of another request or damaged."""
+
+    def compute() -> evidence.Decomposition:
+        # Progress goes where an output that is read by a program does not.
+        with contextlib.redirect_stdout(sys.stderr):
+            return evidence.decompose(
+                vae, x, num_samples=num_samples, seed=seed, save_to=path, verbose=int(sys.stderr.isatty())
+            )
+
+    if path.exists():
+        with contextlib.suppress(ValueError):
+            return compute()
+        path.unlink()
+    return compute()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """``describe`` says in its own words what the warning does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", evidence.EvidenceWarning)
+        yield
+
+
+def _means(parts: evidence.Decomposition) -> dict[str, float]:
+    """Means, the errors of the draws, and the standard errors of a mean over examples."""
+    means = parts.mean()
+    for name, _, _ in _ROWS:
+        means[f"{name}_standard_error"] = standard_error(np.asarray(getattr(parts, name)))
+    return means
+
+
+def _of_classes(parts: evidence.Decomposition, examples: Examples) -> dict[str, dict[str, Any]]:
+    labels, names = np.asarray(examples.labels), examples.class_names
+    classes = {}
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        name = names[label] if names is not None and 0 <= label < len(names) else str(label)
+        of_class = evidence.Decomposition(*(np.asarray(field)[rows] for field in parts))
+        classes[name] = {"examples": len(rows), **of_class.mean()}
+    return classes
