@@ -17,7 +17,7 @@ def blocks(text):
 
 
 def test_there_are_pages():
-    assert {"design.md", "numerics.md", "randomness.md", "adding_an_op.md", *ELSEWHERE} <= set(PAGES)
+    assert {"design.md", "numerics.md", "randomness.md", "adding_an_op.md", "evidence.md", *ELSEWHERE} <= set(PAGES)
 
 
 @pytest.mark.parametrize("page", sorted(set(PAGES) - ELSEWHERE))
