@@ -55,16 +55,16 @@ def test_exact_posterior_of_other_families_gives_the_evidence_with_every_draw(mo
 
 
 def test_standard_error_has_its_nominal_coverage(x):
-    # 1920 estimates of K = 400: the number within 1.96 standard errors is binomial, 95 % +- 0.5 %. The delta method
+    # 960 estimates of K = 400: the number within 1.96 standard errors is binomial, 95 % +- 0.7 %. The delta method
     # and the bias at this K take up to 0.5 %. Four standard deviations and that: chance once in 10^4, the seed fixed.
     model = LinearGaussian("diagonal")
     exact = model.marginal.logpdf(x[:1])
     for proposal in ("posterior", "defensive"):
-        result = importance_weighted(model, np.tile(x[:1], [1920, 1]), num_samples=400, seed=1, proposal=proposal)
+        result = importance_weighted(model, np.tile(x[:1], [960, 1]), num_samples=400, seed=1, proposal=proposal)
         coverage = np.mean(np.abs(result.estimate - exact) < 1.96 * result.standard_error)
-        assert abs(coverage - 0.95) < 0.025
-        # Their spread has a relative error of 1/sqrt(3840) = 1.6 %.
-        assert abs(np.std(result.estimate) / np.mean(result.standard_error) - 1) < 0.08
+        assert abs(coverage - 0.95) < 0.033
+        # Their spread has a relative error of 1/sqrt(1920) = 2.3 %.
+        assert abs(np.std(result.estimate) / np.mean(result.standard_error) - 1) < 0.1
 
 
 def test_bound_rises_with_the_samples_and_has_the_known_bias():
@@ -202,13 +202,13 @@ def test_discrete_latents_are_summed_over():
 
 
 def test_memory_does_not_grow_with_the_samples():
-    # 50000 log-weights of 32 examples would be 13 MB in float64; allowed are stacks and pools beyond a smaller run.
+    # 27000 more log-weights of 32 examples would be 7 MB in float64; allowed are stacks and pools beyond a smaller run.
     model, data = LinearGaussian("diagonal"), np.zeros([32, 3])
     peaks = []
-    for num_samples in (5_000, 50_000):
+    for num_samples in (3_000, 30_000):
         _, peak = peak_memory.peak_extra(lambda k=num_samples: importance_weighted(model, data, num_samples=k, seed=1))
         peaks.append(peak)
-    assert peaks[1] < peaks[0] + 6e6
+    assert peaks[1] < peaks[0] + 5e6
 
 
 def test_mean_over_the_data_set_has_the_error_of_independent_estimates(x):
@@ -248,6 +248,5 @@ def test_seed_none_takes_new_noise(x):
     first, second = (importance_weighted(model, x, num_samples=3).estimate for _ in range(2))
     assert not np.array_equal(first, second)
     assert importance_weighted(model, x[:0], num_samples=3).estimate.shape == [0]
-    pair, single = (importance_weighted(model, tf.constant(x), num_samples=3, seed=s).estimate for s in ((4, 0), 4))
-    np.testing.assert_array_equal(pair, single)
+    np.testing.assert_array_equal(_job.as_seed(model, (4, 0)), _job.as_seed(model, 4))
     assert tfvae.evidence.importance_weighted is importance_weighted

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfvae._checks import as_count
 from tfvae.distributions._tfp import tfp
-from tfvae.evidence._job import seeds_of, traced
+from tfvae.evidence._graphs import of_model, traced
+from tfvae.evidence._job import seeds_of
 from tfvae.evidence._joint import Joint
 
 LEAPFROG_STEPS = 5
@@ -65,11 +67,8 @@ class Annealer:
 
     def __init__(self, joint: Joint, x_spec: tf.TensorSpec, betas: np.ndarray) -> None:
         self.joint, self.betas = joint, betas
-        chains = tf.TensorSpec([None, None, *joint.event_shape], joint.dtype)
-        steps = tf.TensorSpec([None, 1, *joint.event_shape], joint.dtype)
-        beta, seed = tf.TensorSpec([], joint.dtype), tf.TensorSpec([2], tf.int32)
-        self._move = traced(self._transition, [x_spec, chains, beta, steps, seed])
-        self._score = traced(joint.log_likelihood, [x_spec, chains])
+        key = ("annealing", x_spec.dtype, tuple(x_spec.shape[1:]))
+        self._move, self._score = of_model(joint.model, key, lambda model: _functions(joint.of(model), x_spec))
 
     def find_steps(self, x: tf.Tensor, seed: tf.Tensor, advance: Advance) -> np.ndarray:
         """Return step sizes for every temperature, example and dimension, ``[T + 1, B, 1, *latent]``.
@@ -130,17 +129,26 @@ class Annealer:
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return self._move(x, u, tf.constant(self.betas[t], self.joint.dtype), steps[t], seed)
 
-    def _transition(
-        self, x: tf.Tensor, u: tf.Tensor, beta: tf.Tensor, step: tf.Tensor, seed: tf.Tensor
+
+def _functions(joint: Joint, x_spec: tf.TensorSpec) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the transition and the ``log p(x|z)`` of chains, traced."""
+
+    def transition(
+        x: tf.Tensor, u: tf.Tensor, beta: tf.Tensor, step: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return the chains after a transition, their ``log p(x|z)`` and whether they moved, as 0 or 1."""
 
         def target(u: tf.Tensor) -> tf.Tensor:
-            return self.joint.log_prior(u) + beta * tf.cast(self.joint.log_likelihood(x, u), u.dtype)
+            return joint.log_prior(u) + beta * tf.cast(joint.log_likelihood(x, u), u.dtype)
 
         kernel = tfp.mcmc.HamiltonianMonteCarlo(target, step_size=step, num_leapfrog_steps=LEAPFROG_STEPS)
         u, results = kernel.one_step(u, kernel.bootstrap_results(u), seed=seed)
-        return u, self.joint.log_likelihood(x, u), tf.cast(results.is_accepted, u.dtype)
+        return u, joint.log_likelihood(x, u), tf.cast(results.is_accepted, u.dtype)
+
+    chains = tf.TensorSpec([None, None, *joint.event_shape], joint.dtype)
+    steps = tf.TensorSpec([None, 1, *joint.event_shape], joint.dtype)
+    beta, seed = tf.TensorSpec([], joint.dtype), tf.TensorSpec([2], tf.int32)
+    return traced(transition, [x_spec, chains, beta, steps, seed]), traced(joint.log_likelihood, [x_spec, chains])
 
 
 def units_of(betas: np.ndarray, num_chains: int, directions: int = 1) -> int:

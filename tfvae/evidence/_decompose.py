@@ -13,8 +13,9 @@ import tensorflow as tf
 from tfvae._checks import as_count
 from tfvae.evidence import _draws
 from tfvae.evidence._free_posterior import FreePosterior, analytic_kl
+from tfvae.evidence._graphs import of_model, traced
 from tfvae.evidence._importance import warn_of_heavy_tails
-from tfvae.evidence._job import make_job, padded, seeds_of, traced
+from tfvae.evidence._job import make_job, padded, seeds_of
 from tfvae.evidence._joint import Joint
 from tfvae.evidence._means import mean_and_error
 from tfvae.evidence._moments import RunningMoments
@@ -152,10 +153,9 @@ class _Parts:
 
     def __init__(self, model: Any, x: np.ndarray, samples: int) -> None:
         self._model, self._samples, self._free = model, samples, FreePosterior(model)
-        rows, count, seed, *which = _draws.signature(tf.convert_to_tensor(x[:0]))
-        self.best = traced(self._free.best, [rows, count, seed])
-        free = [tf.TensorSpec(value.shape, value.dtype) for value in self.best.structured_outputs]
-        self._terms = traced(self._draw, [rows, count, free, seed, *which])
+        signature = _draws.signature(tf.convert_to_tensor(x[:0]))
+        key = ("decompose", x.dtype, x.shape[1:])
+        self.best, self._terms = of_model(model, key, lambda model: _functions(model, signature))
 
     def make(self, x: tf.Tensor, free: list[tf.Tensor]) -> Any:
         """Return the ``q`` of parameters that ``best`` found."""
@@ -180,23 +180,21 @@ class _Parts:
         known = [None if kl is None else np.broadcast_to(np.asarray(kl, np.float64), [len(x)])[:examples] for kl in kls]
         return moments, known, running.pareto_k()
 
-    def _draw(
-        self,
-        x: tf.Tensor,
-        count: tf.Tensor,
-        free: list[tf.Tensor],
-        seed: tf.Tensor,
-        first: tf.Tensor,
-        draws: tf.Tensor,
+
+def _functions(model: Any, signature: list[tf.TensorSpec]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return two traced functions: the best ``q``'s parameters; and of every draw ``_VALUES`` and both log-weights."""
+    posterior = FreePosterior(model)
+
+    def terms(
+        x: tf.Tensor, count: tf.Tensor, free: list[tf.Tensor], seed: tf.Tensor, first: tf.Tensor, draws: tf.Tensor
     ) -> tf.Tensor:
-        """Return for every draw ``_VALUES`` and the log-weights of both, ``[draws, B, 6]``."""
-        p, shown = self._model.prior(), x[:count]
-        both = self._model.posterior(x), self.make(x, free)
+        p, shown = model.prior(), x[:count]
+        both = model.posterior(x), posterior.start(x)[1](free)
 
         def of_chunk(*of_both: tf.Tensor) -> tf.Tensor:
             values, log_weights = [], []
             for z, log_ratio, of_other in (of_both[:3], of_both[3:]):
-                log_likelihood = _draws.log_likelihood(self._model, shown, z)
+                log_likelihood = _draws.log_likelihood(model, shown, z)
                 ratios = [tf.cast(log_ratio, tf.float64), tf.cast(of_other, tf.float64)]
                 values += [log_likelihood, ratios[0]]
                 log_weights.append(log_likelihood - tf.reduce_logsumexp(ratios, axis=0) + np.log(2.0))
@@ -210,6 +208,11 @@ class _Parts:
             return _draws.in_chunks(of_chunk, shown, *(_draws.counted(tensor, wanted, count) for tensor in tensors))
 
         return _draws.of_draws(of_block, seed, first, draws, _VALUES + 2)
+
+    rows, count, seed, *which = signature
+    best = traced(posterior.best, [rows, count, seed])
+    free = [tf.TensorSpec(value.shape, value.dtype) for value in best.structured_outputs]
+    return best, traced(terms, [rows, count, free, seed, *which])
 
 
 def _decomposition(

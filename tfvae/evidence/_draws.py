@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfvae import ops
 from tfvae.distributions._sample_and_kl import fused_arguments
+from tfvae.evidence import _bernoulli
 from tfvae.evidence._job import ROWS, decoder_rows
 
 # Draws that share a seed, and so the most that are held at once. Another number is another, equally good, noise.
@@ -40,6 +41,9 @@ def log_ratio(q: Any, p: Any, z: tf.Tensor) -> tf.Tensor:
 def log_likelihood(model: Any, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
     """Return ``log p(x|z)``, ``[n, B]`` in float64, for ``x`` ``[B, *event]`` and ``z`` ``[n, B, *latent]``."""
     decoded = model.likelihood(tf.reshape(z, tf.concat([[-1], tf.shape(z)[2:]], axis=0)))
+    logits = _bernoulli.logits_of(decoded)
+    if logits is not None:
+        return tf.cast(_bernoulli.log_prob(logits, tf.cast(x, logits.dtype)), tf.float64)
     repeats = tf.concat([tf.shape(z)[:1], tf.ones([tf.rank(x) - 1], tf.int32)], axis=0)
     log_prob = decoded.log_prob(tf.tile(tf.cast(x, decoded.dtype), repeats))
     return tf.cast(tf.reshape(log_prob, tf.shape(z)[:2]), tf.float64)
@@ -85,7 +89,7 @@ def in_chunks(of_chunk: Callable[..., tf.Tensor], x: tf.Tensor, *of_draw: tf.Ten
         some = slice(index * chunk, (index + 1) * chunk)
         return index + 1, parts.write(index, of_chunk(*(tensor[some] for tensor in of_draw)))
 
-    _, parts = tf.while_loop(lambda index, _: index < pieces, add, (tf.constant(0), parts), parallel_iterations=1)
+    _, parts = tf.while_loop(lambda index, _: index < pieces, add, (tf.constant(0), parts), parallel_iterations=2)
     return parts.concat()
 
 

@@ -11,6 +11,7 @@ from tfvae.distributions import Family
 from tfvae.distributions._sample_and_kl import fused_arguments
 from tfvae.distributions._tfp import tfd
 from tfvae.evidence import _draws
+from tfvae.evidence._graphs import traced
 from tfvae.evidence._job import ROWS
 
 STEPS = 400
@@ -63,13 +64,16 @@ class FreePosterior:
         start, make = self.start(x)
         p, shown = self._model.prior(), x[:count]
 
-        @tf.function(autograph=False)  # A graph of its own, because it is called from several places.
-        def bound(free: list[tf.Tensor], index: tf.Tensor) -> tf.Tensor:
+        def of_step(free: list[tf.Tensor], index: tf.Tensor) -> tf.Tensor:
             noise = tf.random.experimental.stateless_fold_in(seed, index, alg="philox")
             z, penalty = _draw(make, free, p, noise, SAMPLES)
             value = _draws.log_likelihood(self._model, shown, z[:, :count])
             return tf.reduce_mean(value - tf.cast(penalty[..., :count], tf.float64), axis=0)
 
+        # A graph of its own, because it is called from several places.
+        bound = traced(
+            of_step, [[tf.TensorSpec(value.shape, value.dtype) for value in start], tf.TensorSpec([], tf.int32)]
+        )
         found = _adam(lambda free, step: tf.reduce_sum(bound(free, step)), start)
         indices = [tf.constant(STEPS + i) for i in range(_COMPARED)]
         better = tf.add_n([bound(found, i) for i in indices]) > tf.add_n([bound(start, i) for i in indices])

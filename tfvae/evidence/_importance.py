@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from tfvae._checks import as_count
 from tfvae.evidence import _draws
-from tfvae.evidence._job import make_job, padded, traced
+from tfvae.evidence._graphs import of_model, traced
+from tfvae.evidence._job import make_job, padded
 from tfvae.evidence._means import mean_and_error
 from tfvae.evidence._weights import RunningWeights
 
@@ -150,7 +151,12 @@ def log_weights_of(model: Any, x: np.ndarray, proposal: str = "posterior") -> Ca
 
     It gives their log-weights, ``[draws, B]`` in float64.
     """
+    signature = _draws.signature(tf.convert_to_tensor(x[:0]))
+    key = ("log_weights", x.dtype, x.shape[1:], proposal)
+    return of_model(model, key, lambda model: traced(_log_weights(model, proposal), signature))
 
+
+def _log_weights(model: Any, proposal: str) -> Callable[..., tf.Tensor]:
     def log_weights(
         rows: tf.Tensor, count: tf.Tensor, seed: tf.Tensor, first: tf.Tensor, draws: tf.Tensor
     ) -> tf.Tensor:
@@ -166,7 +172,7 @@ def log_weights_of(model: Any, x: np.ndarray, proposal: str = "posterior") -> Ca
 
         return tf.squeeze(_draws.of_draws(of_block, seed, first, draws, 1), axis=-1)
 
-    return traced(log_weights, _draws.signature(tf.convert_to_tensor(x[:0])))
+    return log_weights
 
 
 def _defensive_draw(q: Any, p: Any, seed: tf.Tensor, num_samples: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ from tfvae.layers._noise import as_seed_pair
 
 # Examples of one block. The noise of an example is fixed by the seed and its row; another number is other noise.
 ROWS = 32
-# At most this many rows, and elements of x, go through the decoder at a time.
-DECODER_ROWS = 4096
-DECODER_ELEMENTS = 2**22
+# At most this many rows, and elements of x, go through the decoder at a time: few enough for the caches.
+DECODER_ROWS = 2048
+DECODER_ELEMENTS = 2**21
 
 Work = Callable[[np.ndarray, tf.Tensor, Callable[[], None]], list[np.ndarray]]
 
@@ -119,14 +119,6 @@ def as_seed(model: Any, seed: Any) -> tf.Tensor:
 def seeds_of(seed: tf.Tensor, count: int) -> tf.Tensor:
     """Return seeds of their own for ``count`` parts, int32 ``[count, 2]``; for more parts, the same ones first."""
     return tf.random.stateless_uniform([count, 2], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
-
-
-def traced(function: Callable[..., Any], signature: Sequence[Any]) -> Any:
-    """Return the graph of ``function`` for tensors of this signature.
-
-    It is traced anew by every estimate, since a model may have changed; a ``tf.function`` would warn of that.
-    """
-    return tf.function(function, autograph=False).get_concrete_function(*signature)
 
 
 def as_verbose(verbose: Any) -> int:

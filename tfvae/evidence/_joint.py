@@ -34,6 +34,11 @@ class Joint:
         event_shape = self.bijector.inverse_event_shape(p.event_shape).as_list()
         if event_shape != self.event_shape:
             raise ValueError(f"{what} cannot do with {p.name}, whose z has fewer dimensions than its event shape.")
+        self._what = what
+
+    def of(self, model: Any) -> Joint:
+        """Return the same of another model."""
+        return Joint(model, self._what)
 
     @property
     def size(self) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfvae.evidence._job import decoder_rows, seeds_of, traced
+from tfvae.evidence._graphs import of_model, traced
+from tfvae.evidence._job import decoder_rows, seeds_of
 from tfvae.evidence._joint import Joint
 
 # Points per dimension, by the number of dimensions: to look for the mass, to close in on it, and to sum at first.
@@ -37,8 +39,9 @@ class Quadrature:
     def __init__(self, joint: Joint, x_spec: tf.TensorSpec) -> None:
         self._joint, self._size = joint, joint.size
         self._rows = decoder_rows(x_spec)
-        points = tf.TensorSpec([None, None, joint.size], tf.float64)
-        self._traced = traced(self._log_joint, [x_spec, points])
+        signature = [x_spec, tf.TensorSpec([None, None, joint.size], tf.float64)]
+        key = ("quadrature", x_spec.dtype, tuple(x_spec.shape[1:]))
+        self._traced = of_model(joint.model, key, lambda model: traced(_log_joint(joint.of(model)), signature))
 
     def log_evidence(self, x: tf.Tensor, guess: Any, seed: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return ``log p(x)`` and an estimate of its error, ``[B]``.
@@ -92,12 +95,17 @@ class Quadrature:
             parts.append(self._traced(x, tf.constant(points)).numpy())
         return np.concatenate(parts, axis=1).reshape([examples] + [count] * size)
 
-    def _log_joint(self, x: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
-        shape = tf.concat([tf.shape(points)[:2], tf.constant(self._joint.event_shape, tf.int32)], axis=0)
-        u = tf.cast(tf.reshape(points, shape), self._joint.dtype)
-        u = tf.ensure_shape(u, [None, None, *self._joint.event_shape])
-        log_likelihood = tf.cast(self._joint.log_likelihood(x, u), tf.float64)
-        return log_likelihood + tf.cast(self._joint.log_prior(u), tf.float64)
+
+def _log_joint(joint: Joint) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return ``log p(x, u)`` as a function of ``x`` and points ``[B, n, size]``."""
+
+    def log_joint(x: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
+        shape = tf.concat([tf.shape(points)[:2], tf.constant(joint.event_shape, tf.int32)], axis=0)
+        u = tf.cast(tf.reshape(points, shape), joint.dtype)
+        u = tf.ensure_shape(u, [None, None, *joint.event_shape])
+        return tf.cast(joint.log_likelihood(x, u), tf.float64) + tf.cast(joint.log_prior(u), tf.float64)
+
+    return log_joint
 
 
 class _Mass:

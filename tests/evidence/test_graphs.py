@@ -1,0 +1,133 @@
+"""Graphs are kept, follow the weights and are traced anew for another model; binary pixels are scored as by TFP."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfvae
+from tests.evidence.conftest import LinearGaussian
+from tfvae.distributions import Bernoulli, DiagonalNormal, Normal
+from tfvae.distributions._tfp import tfd
+from tfvae.evidence import _bernoulli, _graphs, importance_weighted
+
+X = np.eye(3, dtype=np.float32)
+
+
+def dense(size, inputs, activation=None):
+    return keras.Sequential([keras.Input([inputs]), keras.layers.Dense(size, activation, kernel_initializer="ones")])
+
+
+def build():
+    return tfvae.VAE(dense(4, 3), dense(3, 2), posterior=DiagonalNormal(2), likelihood=Bernoulli(3), seed=1)
+
+
+@pytest.fixture
+def vae():
+    return build()
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """A list that grows with every function that is traced."""
+    calls, traced = [], _graphs.traced
+    monkeypatch.setattr("tfvae.evidence._importance.traced", lambda *args: calls.append(1) or traced(*args))
+    return calls
+
+
+def alike(vae):
+    """Another model of the same parts, of which nothing is kept."""
+    return tfvae.VAE(vae.encoder, vae.decoder, posterior=vae.posterior_family, likelihood=vae.likelihood_family)
+
+
+def estimate(model, rows=3, **settings):
+    return importance_weighted(model, X[:rows], **{"num_samples": 5, "seed": 1, **settings}).estimate.numpy()
+
+
+def test_other_seeds_and_sizes_do_not_trace_again(vae, traces):
+    for settings in ({}, {"seed": 2}, {"num_samples": 300}, {"rows": 1}):
+        estimate(vae, **settings)
+    assert len(traces) == 1
+
+
+def test_trained_weights_are_followed(vae, traces):
+    before = estimate(vae)
+    vae.decoder.layers[0].bias.assign([3.0, 0.0, 0.0])
+    after = estimate(vae)
+    assert len(traces) == 1
+    assert np.all(after != before)
+    np.testing.assert_array_equal(after, estimate(alike(vae)))
+
+
+def test_other_networks_layers_and_settings_are_seen(vae):
+    def replace_decoder():
+        vae.decoder = dense(3, 2, "tanh")
+
+    def replace_layer():
+        vae.encoder.pop()
+        vae.encoder.add(keras.layers.Dense(4, kernel_initializer="zeros"))
+
+    def replace_activation():
+        vae.decoder.layers[0].activation = keras.activations.exponential
+
+    def replace_family():
+        vae.likelihood_family = Normal(3)
+
+    after = estimate(vae)
+    for change in (replace_decoder, replace_layer, replace_activation, replace_family):
+        change()
+        before, after = after, estimate(vae)
+        assert np.all(after != before), change.__name__
+
+
+def test_nothing_is_kept_of_other_models_and_of_those_that_are_gone(traces, x):
+    gc.collect()  # other tests' models
+    held = len(_graphs._kept)
+    for _ in range(2):
+        importance_weighted(LinearGaussian("diagonal"), x, num_samples=5, seed=1)
+    assert (len(traces), len(_graphs._kept)) == (2, held)
+    model = build()
+    estimate(model)
+    assert len(_graphs._kept) == held + 1
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+    assert len(_graphs._kept) == held
+
+
+def test_backends_have_graphs_of_their_own(vae, traces):
+    for backend in ("reference", "auto", "reference"):
+        with tfvae.use_backend(backend):
+            estimate(vae)
+    assert len(traces) == 2
+
+
+@pytest.mark.parametrize(("event", "dtype"), [([5], "float32"), ([67], "float32"), ([8, 16, 1], "float64")])
+def test_binary_pixels_have_the_density_and_gradient_of_tfp(event, dtype, rng):
+    logits = rng.normal(scale=4, size=[6, *event]).astype(dtype)
+    logits.reshape([6, -1])[0, :2] = np.inf, -np.inf
+    x = (rng.random([3, *event]) < 0.5).astype(dtype)
+    x.reshape([3, -1])[0, :2] = 1.0, 0.0  # what infinite logits are sure of
+    x.reshape([3, -1])[2, 2] = 0.25  # no data of a Bernoulli, and yet as TFP has it
+    with tf.GradientTape(persistent=True) as tape:
+        tensor = tf.constant(logits)
+        tape.watch(tensor)
+        decoded = Bernoulli(event)(tf.reshape(tensor, [6, -1]))
+        got = _bernoulli.log_prob(_bernoulli.logits_of(decoded), tf.constant(x))
+        want = tf.reshape(decoded.log_prob(np.tile(x, [2] + [1] * len(event))), [2, 3])
+    rounding = 128 * np.finfo(dtype).eps  # of sums of up to 128 terms
+    np.testing.assert_allclose(got, want, rtol=rounding, atol=rounding)
+    # TFP has NaN at infinite logits.
+    np.testing.assert_allclose(tape.gradient(got, tensor)[1:], tape.gradient(want, tensor)[1:], atol=rounding)
+
+
+def test_impossible_pixels_and_those_not_known(rng):
+    logits = np.array([[np.inf, 0.0], [0.0, np.nan]], np.float32)
+    value = _bernoulli.log_prob(tf.constant(logits), tf.zeros([2, 2]))
+    np.testing.assert_array_equal(value, [[-np.inf, np.nan]])
+    assert _bernoulli.logits_of(tfd.Independent(tfd.Bernoulli(probs=[[0.5]]), 1)) is None
+    assert _bernoulli.logits_of(Normal(1)(tf.zeros([2, 1]))) is None
