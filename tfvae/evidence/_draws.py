@@ -78,8 +78,6 @@ def in_chunks(of_chunk: Callable[..., tf.Tensor], x: tf.Tensor, *of_draw: tf.Ten
 
     The tensors ``of_draw`` are ``[n, B, ...]``, ``x`` is ``[B, *event]``.
     """
-    if decoder_rows(x) >= ROWS * BLOCK:
-        return of_chunk(*of_draw)
     chunk = tf.maximum(1, decoder_rows(x) // tf.maximum(1, tf.shape(x)[0]))
     count = tf.shape(of_draw[0])[0]
     pieces = -(-count // chunk)
