@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    # The file that compiles comes first, or one process would wait for it at the end.
+    items.sort(key=lambda item: item.path.name != "test_packaging.py")
+
+
 def pytest_generate_tests(metafunc):
     # Without a compiled library (a pure-Python install) there is one backend to test, not one to skip.
     if "backend" in metafunc.fixturenames:

@@ -57,13 +57,10 @@ if(TFVAE_WERROR)
 endif()
 
 # Gives the folder of xla/ffi/api/ffi.h, of TensorFlow or of JAX, for the handlers that XLA calls; empty without either.
+# Python is asked where they are, because an isolated build does not have them among its own packages.
 function(tfvae_ffi_include result)
-  file(GLOB found ${site_packages}/tensorflow/include/xla/ffi/api/ffi.h ${site_packages}/jaxlib/include/xla/ffi/api/ffi.h)
-  set(${result} "" PARENT_SCOPE)
-  if(found)
-    list(GET found 0 header)
-    cmake_path(GET header PARENT_PATH folder)
-    cmake_path(SET folder NORMALIZE ${folder}/../../..)
-    set(${result} ${folder} PARENT_SCOPE)
-  endif()
+  execute_process(
+    COMMAND ${Python_EXECUTABLE} ${PROJECT_SOURCE_DIR}/csrc/cmake/ffi_include.py
+    OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  set(${result} "${folder}" PARENT_SCOPE)
 endfunction()

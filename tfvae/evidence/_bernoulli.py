@@ -27,7 +27,7 @@ def log_prob(logits: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
         sum_j x_j l_j - log(1 + exp(l_j)) = sum_j (x_j - [l_j > 0]) l_j - log prod_j (1 + exp(-|l_j|))
 
-    in half the time: one logarithm for up to 64 pixels, and no copy of ``x`` for every draw.
+    by one logarithm for up to 64 pixels, and without a copy of ``x`` for every draw.
 
     Args:
         logits: ``[n B, *event]``, all examples of a draw side by side.
