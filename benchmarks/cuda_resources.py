@@ -45,8 +45,8 @@ Row = dict[str, str]
 
 
 def find_compiler() -> str | None:
-    """Return the path of nvcc, or None."""
-    return shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
+    """Return the path of nvcc, or None, also where there is no g++, without which it compiles nothing."""
+    return (shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")) if shutil.which("g++") else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     compiler = find_compiler()
     if compiler is None:
-        print("benchmarks.cuda_resources needs nvcc, on the PATH or in /usr/local/cuda.", file=sys.stderr)
+        print("benchmarks.cuda_resources needs g++, and nvcc on the PATH or in /usr/local/cuda.", file=sys.stderr)
         return 2
     rows = [row for arch in ARCHITECTURES for operation in OPERATIONS for row in read(compiler, operation, arch)]
     print(_report.table(rows, {name: name for name in COLUMNS[1:]}))

@@ -22,6 +22,8 @@ def test_evidence_and_responsibilities_by_brute_force():
     np.testing.assert_allclose(model.reconstruct(X), responsibilities @ MEANS, rtol=1e-10)
 
 
+# joblib's words where it cannot ask the system, as with no commands on the PATH; it goes on without.
+@pytest.mark.filterwarnings("ignore:Could not find the number of physical cores:UserWarning")
 def test_scikit_learn_agrees():
     theirs = mixture.GaussianMixture(3, covariance_type="diag", random_state=0).fit(X)
     model = GaussianMixture(theirs.weights_, theirs.means_, np.sqrt(theirs.covariances_))

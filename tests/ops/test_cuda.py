@@ -22,7 +22,9 @@ OPS = [
 needs_cuda_build = pytest.mark.skipif(
     not (_native.metadata() or {}).get("cuda_architectures"), reason="built without a CUDA compiler"
 )
-needs_compiler = pytest.mark.skipif(cuda_resources.find_compiler() is None, reason="there is no CUDA compiler (nvcc)")
+needs_compiler = pytest.mark.skipif(
+    cuda_resources.find_compiler() is None, reason="there is no CUDA compiler (nvcc and g++)"
+)
 without_gpu = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
 
 
