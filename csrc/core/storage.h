@@ -31,6 +31,27 @@ struct ArithmeticOf<double> {
 template <class T>
 using Arithmetic = typename ArithmeticOf<T>::Type;
 
+// A type as a value, for with_type.
+template <class T_>
+struct TypeTag {
+  using T = T_;
+};
+
+// body(TypeTag<T>()) for the type of a dtype.
+template <class Body>
+inline auto with_type(DType dtype, Body body) {
+  switch (dtype) {
+    case DType::kFloat16:
+      return body(TypeTag<Half>());
+    case DType::kBFloat16:
+      return body(TypeTag<BFloat16>());
+    case DType::kFloat32:
+      return body(TypeTag<float>());
+    default:
+      return body(TypeTag<double>());
+  }
+}
+
 // 32-bit lanes (I: int32_t or a vector of them) hold the pattern: widen takes its bits with zeros above them, narrow
 // gives it as a signed 16-bit number.
 template <class F, class I>

@@ -11,25 +11,6 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-template <class T_>
-struct TypeTag {
-  using T = T_;
-};
-
-template <class Body>
-inline void with_type(DType dtype, Body body) {
-  switch (dtype) {
-    case DType::kFloat16:
-      return body(TypeTag<Half>());
-    case DType::kBFloat16:
-      return body(TypeTag<BFloat16>());
-    case DType::kFloat32:
-      return body(TypeTag<float>());
-    case DType::kFloat64:
-      return body(TypeTag<double>());
-  }
-}
-
 constexpr int64_t kCyclesPerElement = 192 / kVectorBytes;  // As measured with 32 bytes, about 6.
 
 inline int64_t size_of_arithmetic(DType dtype) { return dtype == DType::kFloat64 ? 8 : 4; }

@@ -76,29 +76,10 @@ struct LogRatioGrad {
   }
 };
 
-template <class T_>
-struct TypeTag {
-  using T = T_;
-};
-
 template <PriorShape kPrior_>
 struct PriorTag {
   static constexpr PriorShape kPrior = kPrior_;
 };
-
-template <class Body>
-inline auto with_type(DType dtype, Body body) {
-  switch (dtype) {
-    case DType::kFloat16:
-      return body(TypeTag<Half>());
-    case DType::kBFloat16:
-      return body(TypeTag<BFloat16>());
-    case DType::kFloat32:
-      return body(TypeTag<float>());
-    default:
-      return body(TypeTag<double>());
-  }
-}
 
 template <class Body>
 inline auto with_prior(PriorShape prior, Body body) {

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "csrc/cuda/kernel_table.h"
-#include "csrc/tf/xla_calls.h"
+#include "csrc/tf/calls.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "xla/stream_executor/stream.h"
 

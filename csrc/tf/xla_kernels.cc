@@ -7,7 +7,7 @@
 #include "csrc/cpu/run.h"
 #include "csrc/cpu/share_work.h"
 #include "csrc/tf/outputs.h"
-#include "csrc/tf/xla_calls.h"
+#include "csrc/tf/calls.h"
 #include "tensorflow/compiler/tf2xla/xla_op_kernel.h"
 #include "xla/ffi/api/ffi.h"
 #include "xla/shape_util.h"
@@ -24,7 +24,6 @@ using tensorflow::OpKernelConstruction;
 using tensorflow::XlaOpKernelContext;
 
 // ---- Compiling
-// -------------------------------------------------------------------------------------------------------
 
 constexpr const char* kInputs[] = {"mean", "log_var", "seed", "dz"};
 
@@ -85,7 +84,6 @@ class XlaKernel : public tensorflow::XlaOpKernel {
 };
 
 // ---- Running
-// ---------------------------------------------------------------------------------------------------------
 
 absl::Status dtype_of(ffi::DataType type, DType* dtype) {
   switch (type) {
@@ -204,7 +202,6 @@ XLA_FFI_Error* handler(XLA_FFI_CallFrame* frame) {
 }
 
 // ---- Registration
-// ----------------------------------------------------------------------------------------------------
 
 // Not by REGISTER_XLA_OP: TensorFlow reads what that collects once, when its first op runs, and would not see a library
 // that is loaded later.

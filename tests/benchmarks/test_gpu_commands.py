@@ -17,7 +17,7 @@ def no_gpu():
         _gpu.driver()
     except _gpu.NoGpu as reason:
         return str(reason)
-    pytest.skip("there is a GPU")
+    pytest.skip("what is said without a GPU cannot be seen: there is one")
 
 
 @pytest.mark.parametrize("command", [lambda: gpu_reparameterize_kl.main([]), gpu_sanitize.main])

@@ -25,13 +25,15 @@ needs_cuda_build = pytest.mark.skipif(
 needs_compiler = pytest.mark.skipif(
     cuda_resources.find_compiler() is None, reason="there is no CUDA compiler (nvcc and g++)"
 )
-without_gpu = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
+without_gpu = pytest.mark.skipif(
+    bool(tf.config.list_physical_devices("GPU")), reason="what is said without a GPU cannot be seen: there is one"
+)
 
 
 @pytest.fixture(scope="module")
 def module():
     if _native.load() is None:
-        pytest.skip("there is no compiled library")
+        pytest.skip("the NumPy module is part of the compiled library, and there is none")
     return pytest.importorskip("tfvae._lib.tfvae_kernels")
 
 

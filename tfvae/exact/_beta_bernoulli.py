@@ -43,7 +43,7 @@ class BetaBernoulli(ExactModel):
 
     def prior(self) -> Any:
         """Return ``Beta(alpha, beta)``."""
-        return self._joint(tfd.Beta(self.alpha, self.beta))
+        return self._of_event(tfd.Beta(self.alpha, self.beta))
 
     def likelihood(self, z: Any) -> Any:
         """Return ``Bernoulli(z)``, batch ``[B]``, for ``z`` of shape ``[B, *event_shape]``."""
@@ -52,7 +52,7 @@ class BetaBernoulli(ExactModel):
     def posterior(self, x: Any) -> Any:
         """Return ``Beta(alpha + x, beta + 1 - x)``, batch ``[B]``."""
         x = self._data(x)
-        return self._joint(tfd.Beta(self.alpha + x, self.beta + 1.0 - x))
+        return self._of_event(tfd.Beta(self.alpha + x, self.beta + 1.0 - x))
 
     def marginal(self) -> Any:
         """Return ``Bernoulli(alpha / (alpha + beta))``."""
@@ -63,7 +63,4 @@ class BetaBernoulli(ExactModel):
         return (x == 0) | (x == 1)
 
     def _flips(self, probs: Any) -> Any:
-        return self._joint(tfd.Bernoulli(probs=probs, dtype=tf.float64))
-
-    def _joint(self, distribution: Any) -> Any:
-        return tfd.Independent(distribution, reinterpreted_batch_ndims=len(self.event_shape))
+        return self._of_event(tfd.Bernoulli(probs=probs, dtype=tf.float64))

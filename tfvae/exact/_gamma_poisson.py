@@ -44,23 +44,20 @@ class GammaPoisson(ExactModel):
 
     def prior(self) -> Any:
         """Return ``Gamma(concentration, rate)``."""
-        return self._joint(tfd.Gamma(self.concentration, self.rate))
+        return self._of_event(tfd.Gamma(self.concentration, self.rate))
 
     def likelihood(self, z: Any) -> Any:
         """Return ``Poisson(z)``, batch ``[B]``, for ``z`` of shape ``[B, *event_shape]``."""
-        return self._joint(tfd.Poisson(tf.cast(z, tf.float64)))
+        return self._of_event(tfd.Poisson(tf.cast(z, tf.float64)))
 
     def posterior(self, x: Any) -> Any:
         """Return ``Gamma(concentration + x, rate + 1)``, batch ``[B]``."""
-        return self._joint(tfd.Gamma(self.concentration + self._data(x), self.rate + 1.0))
+        return self._of_event(tfd.Gamma(self.concentration + self._data(x), self.rate + 1.0))
 
     def marginal(self) -> Any:
         """Return the negative binomial distribution of ``x``."""
-        return self._joint(tfd.NegativeBinomial(self.concentration, probs=1.0 / (1.0 + self.rate)))
+        return self._of_event(tfd.NegativeBinomial(self.concentration, probs=1.0 / (1.0 + self.rate)))
 
     def is_supported(self, x: np.ndarray) -> np.ndarray:
         """Tell where ``x`` is an integer of at least 0."""
         return np.isfinite(x) & (x >= 0) & (x == np.floor(x))
-
-    def _joint(self, distribution: Any) -> Any:
-        return tfd.Independent(distribution, reinterpreted_batch_ndims=len(self.event_shape))

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae._checks import as_count
+from tfvae.distributions._tfp import tfd
 from tfvae.evidence import LogLikelihood
 from tfvae.layers._noise import as_seed_pair
 
@@ -91,16 +92,12 @@ class ExactModel:
         """
         samples = as_count(num_samples, "num_samples")
         estimate = self.log_evidence(x)
+
+        def constant(value: float) -> tf.Tensor:
+            return tf.fill([len(estimate)], tf.constant(value, tf.float64))
+
         # A tail of equal weights has no shape; the smallest says that no moment is missing.
-        of_equal_weights = {
-            "standard_error": 0.0,
-            "effective_sample_size": float(samples),
-            "pareto_k": float("-inf"),
-        }
-        others = LogLikelihood._fields[1:]
-        return LogLikelihood(
-            estimate, **{name: tf.fill([len(estimate)], _f64(of_equal_weights[name])) for name in others}
-        )
+        return LogLikelihood(estimate, constant(0.0), constant(samples), constant(float("-inf")))
 
     def elbo(self, x: Any, q: Any = None) -> tf.Tensor:
         """Return the evidence lower bound that ``q`` gives, exact, ``[B]`` float64, in nats.
@@ -160,6 +157,10 @@ class ExactModel:
         start = as_seed_pair(random.randrange(2**31) if seed is None else seed)
         return self.marginal().sample(as_count(n, "n", at_least=0), seed=tf.cast(start, tf.int32))
 
+    def _of_event(self, distribution: Any) -> Any:
+        """Return independent variables, one for every element of an event, as one."""
+        return tfd.Independent(distribution, reinterpreted_batch_ndims=len(self.event_shape))
+
     def _data(self, x: Any) -> tf.Tensor:
         """Return ``x`` in float64, its shape checked, and its values where they are known."""
         x = tf.convert_to_tensor(x)
@@ -186,7 +187,3 @@ class ExactModel:
                 f"{type(self).__name__} expects values that are {self.support}; {int(bad.sum())} of {x.size} values "
                 f"are not, the first being {x[tuple(first)].item()!r} at index {first}."
             )
-
-
-def _f64(value: Any) -> tf.Tensor:
-    return tf.constant(value, tf.float64)

@@ -1,7 +1,7 @@
-// The ops as calls from compiled XLA programs: their names there, attributes, and what is checked of their shapes, once
-// when a program is compiled and again when it runs.
-#ifndef TFVAE_TF_XLA_CALLS_H_
-#define TFVAE_TF_XLA_CALLS_H_
+// The ops as plain calls, with their names, attributes, shapes and data in order: what compiled XLA programs, which
+// check the shapes when they are compiled and again when they run, and the GPU kernels share.
+#ifndef TFVAE_TF_CALLS_H_
+#define TFVAE_TF_CALLS_H_
 
 #include <string>
 #include <type_traits>
@@ -132,4 +132,4 @@ void set_data(absl::Span<void* const> inputs, absl::Span<void* const> outputs, P
 
 }  // namespace tfvae
 
-#endif  // TFVAE_TF_XLA_CALLS_H_
+#endif  // TFVAE_TF_CALLS_H_
