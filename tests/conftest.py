@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+ROOT = str(Path(__file__).resolve().parents[1])
+if ROOT not in sys.path:
+    sys.path.append(ROOT)  # For the benchmarks; behind the installed tfvae, which is the one under test.
+
 
 def pytest_collection_modifyitems(items):
     # The file that compiles comes first, or one process would wait for it at the end.

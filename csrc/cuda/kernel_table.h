@@ -30,6 +30,20 @@ struct CudaKernelTable {
   CudaKernel<LogRatioGradParams> log_ratio_grad;
 };
 
+// The kernel of an operation.
+template <class Params>
+constexpr CudaKernel<Params> CudaKernelTable::* kCudaKernel = nullptr;
+template <>
+inline constexpr CudaKernel<ForwardParams> CudaKernelTable::* kCudaKernel<ForwardParams> = &CudaKernelTable::forward;
+template <>
+inline constexpr CudaKernel<BackwardParams> CudaKernelTable::* kCudaKernel<BackwardParams> = &CudaKernelTable::backward;
+template <>
+inline constexpr CudaKernel<LogRatioParams> CudaKernelTable::* kCudaKernel<LogRatioParams> =
+    &CudaKernelTable::log_ratio;
+template <>
+inline constexpr CudaKernel<LogRatioGradParams> CudaKernelTable::* kCudaKernel<LogRatioGradParams> =
+    &CudaKernelTable::log_ratio_grad;
+
 const CudaKernelTable& cuda_kernels();
 
 // The devices this process can use; 0 without a driver.

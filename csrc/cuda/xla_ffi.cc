@@ -14,34 +14,6 @@ namespace {
 namespace ffi = xla::ffi;
 using Shape = std::vector<int64_t>;
 
-template <class Params>
-struct OnXla;
-template <>
-struct OnXla<ForwardParams> {
-  static constexpr const char* kTarget = "tfvae_reparameterize_kl";
-  static constexpr auto kKernel = &CudaKernelTable::forward;
-};
-template <>
-struct OnXla<BackwardParams> {
-  static constexpr const char* kTarget = "tfvae_reparameterize_kl_grad";
-  static constexpr auto kKernel = &CudaKernelTable::backward;
-};
-template <>
-struct OnXla<LogRatioParams> {
-  static constexpr const char* kTarget = "tfvae_reparameterize_log_ratio";
-  static constexpr auto kKernel = &CudaKernelTable::log_ratio;
-};
-template <>
-struct OnXla<LogRatioGradParams> {
-  static constexpr const char* kTarget = "tfvae_reparameterize_log_ratio_grad";
-  static constexpr auto kKernel = &CudaKernelTable::log_ratio_grad;
-};
-
-template <class Params>
-constexpr bool kIsGradient = std::is_same_v<Params, BackwardParams> || std::is_same_v<Params, LogRatioGradParams>;
-template <class Params>
-constexpr bool kDraws = std::is_same_v<Params, LogRatioParams> || std::is_same_v<Params, LogRatioGradParams>;
-
 struct Buffer {
   Shape shape;
   ffi::DataType type;
@@ -190,13 +162,13 @@ ffi::Error run(void* stream, ffi::ScratchAllocator allocator, ffi::RemainingArgs
     if (buffer.has_error()) return buffer.error();
     out.push_back(buffer_of(**buffer));
   }
-  const std::string name = OnXla<Params>::kTarget;
+  const std::string name = kTarget<Params>;
   Params params{};
   DeviceSeed seed{};
   const std::string problem =
       Call<Params>(in, out, {per_dimension, num_samples, stop_density_gradient}).fill(&params, &seed);
   if (!problem.empty()) return ffi::Error::InvalidArgument(name + " " + problem + ".");
-  const CudaKernel<Params>& kernel = cuda_kernels().*OnXla<Params>::kKernel;
+  const CudaKernel<Params>& kernel = cuda_kernels().*kCudaKernel<Params>;
   void* scratch = nullptr;
   const int64_t bytes = kernel.scratch_bytes(params);
   if (bytes > 0) {
@@ -226,7 +198,7 @@ XLA_FFI_Error* handler(XLA_FFI_CallFrame* frame) {
 
 template <class Params>
 XlaHandler handler_of() {
-  return {OnXla<Params>::kTarget, reinterpret_cast<void*>(handler<Params>)};
+  return {kTarget<Params>, reinterpret_cast<void*>(handler<Params>)};
 }
 
 }  // namespace

@@ -31,36 +31,27 @@ struct Call;
 
 template <>
 struct Call<ForwardParams> {
-  static constexpr const char* kTarget = "tfvae_reparameterize_kl";
   static constexpr const char* kUpstream[] = {nullptr, nullptr};
   static constexpr auto kKernel = &KernelTable::forward;
 };
 
 template <>
 struct Call<BackwardParams> {
-  static constexpr const char* kTarget = "tfvae_reparameterize_kl_grad";
   static constexpr const char* kUpstream[] = {"dkl", "the shape of kl"};
   static constexpr auto kKernel = &KernelTable::backward;
 };
 
 template <>
 struct Call<LogRatioParams> {
-  static constexpr const char* kTarget = "tfvae_reparameterize_log_ratio";
   static constexpr const char* kUpstream[] = {nullptr, nullptr};
   static constexpr auto kKernel = &KernelTable::log_ratio;
 };
 
 template <>
 struct Call<LogRatioGradParams> {
-  static constexpr const char* kTarget = "tfvae_reparameterize_log_ratio_grad";
   static constexpr const char* kUpstream[] = {"dlog_ratio", "the shape of log_ratio"};
   static constexpr auto kKernel = &KernelTable::log_ratio_grad;
 };
-
-template <class Params>
-constexpr bool kIsGradient = std::is_same_v<Params, BackwardParams> || std::is_same_v<Params, LogRatioGradParams>;
-template <class Params>
-constexpr bool kDraws = std::is_same_v<Params, LogRatioParams> || std::is_same_v<Params, LogRatioGradParams>;
 
 // Inputs of every op: mean, log_var, seed, of a gradient op the two upstream gradients, then the prior, if any.
 constexpr size_t kSeed = 2, kUpstreamSum = 4;
@@ -72,7 +63,7 @@ template <class Params>
 absl::Status check_call(const CallAttributes& attributes, absl::Span<const TensorShape> inputs, Params* params,
                         std::vector<TensorShape>* outputs) {
   if (inputs.size() < kFirstPrior<Params>) {
-    return absl::InvalidArgumentError(absl::StrCat(Call<Params>::kTarget, " takes ", kFirstPrior<Params>,
+    return absl::InvalidArgumentError(absl::StrCat(kTarget<Params>, " takes ", kFirstPrior<Params>,
                                                    " inputs and the prior, not ", inputs.size(), "."));
   }
   const absl::Span<const TensorShape> prior = inputs.subspan(kFirstPrior<Params>);

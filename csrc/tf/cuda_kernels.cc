@@ -16,35 +16,31 @@ using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 
-// What differs between the operations: the kernel, and the inputs whose memory outputs 0 and 1 may take over, because a
+// What differs between the operations: the inputs whose memory outputs 0 and 1 may take over, because a
 // thread reads all inputs of an element before it writes any output of it.
 template <class Params>
 struct OnCuda;
 
 template <>
 struct OnCuda<ForwardParams> {
-  static constexpr auto kKernel = &CudaKernelTable::forward;
   static constexpr int kInPlaceOutputs = 1;
   static constexpr std::array<int, 2> kReused = {0, 1};
 };
 
 template <>
 struct OnCuda<BackwardParams> {
-  static constexpr auto kKernel = &CudaKernelTable::backward;
   static constexpr int kInPlaceOutputs = 2;
   static constexpr std::array<int, 3> kReused = {3, 0, 1};
 };
 
 template <>
 struct OnCuda<LogRatioParams> {
-  static constexpr auto kKernel = &CudaKernelTable::log_ratio;
   static constexpr int kInPlaceOutputs = 0;
   static constexpr std::array<int, 0> kReused = {};
 };
 
 template <>
 struct OnCuda<LogRatioGradParams> {
-  static constexpr auto kKernel = &CudaKernelTable::log_ratio_grad;
   static constexpr int kInPlaceOutputs = 0;
   static constexpr std::array<int, 0> kReused = {};
 };
@@ -101,7 +97,7 @@ class CudaOp : public OpKernel {
   }
 
   static absl::Status launch(OpKernelContext* context, const Params& params, const DeviceSeed& seed) {
-    const CudaKernel<Params>& kernel = cuda_kernels().*OnCuda<Params>::kKernel;
+    const CudaKernel<Params>& kernel = cuda_kernels().*kCudaKernel<Params>;
     Tensor scratch;
     const int64_t bytes = kernel.scratch_bytes(params);
     if (bytes > 0) {
@@ -110,7 +106,7 @@ class CudaOp : public OpKernel {
     void* stream = context->op_device_context()->stream()->platform_specific_handle().stream;
     const char* message = kernel.launch(params, seed, bytes > 0 ? scratch.data() : nullptr, stream);
     if (message == nullptr) return absl::OkStatus();
-    return absl::InternalError(absl::StrCat(Call<Params>::kTarget, " did not start on the GPU: ", message, "."));
+    return absl::InternalError(absl::StrCat(kTarget<Params>, " did not start on the GPU: ", message, "."));
   }
 
   CallAttributes attributes_;

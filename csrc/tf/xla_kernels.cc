@@ -73,7 +73,7 @@ class XlaKernel : public tensorflow::XlaOpKernel {
           ShapeUtil::MakeShapeWithDescendingLayout(context->output_xla_type(i), outputs[i].dim_sizes()));
     }
     const xla::XlaOp call = xla::CustomCallWithLayout(
-        context->builder(), Call<Params>::kTarget, operands, ShapeUtil::MakeTupleShape(output_shapes), operand_shapes,
+        context->builder(), kTarget<Params>, operands, ShapeUtil::MakeTupleShape(output_shapes), operand_shapes,
         attributes_.dictionary(), /*has_side_effect=*/false, /*output_operand_aliasing=*/{}, /*literal=*/nullptr,
         xla::CustomCallSchedule::SCHEDULE_NONE, xla::CustomCallApiVersion::API_VERSION_TYPED_FFI);
     for (size_t i = 0; i < outputs.size(); ++i) context->SetOutput(i, xla::GetTupleElement(call, i));
@@ -136,7 +136,7 @@ absl::Status fill(const CallAttributes& attributes, const Buffers& in, const Buf
   for (size_t i = 0; i < out.types.size(); ++i) {
     fits &= out.types[i] == (!kIsGradient<Params> && i == 1 ? sum : in.types[0]);
   }
-  if (!fits) return absl::InvalidArgumentError(absl::StrCat(Call<Params>::kTarget, ": wrong shapes or dtypes."));
+  if (!fits) return absl::InvalidArgumentError(absl::StrCat(kTarget<Params>, ": wrong shapes or dtypes."));
   const void* seed = in.data[kSeed];
   for (int i = 0; i < 2; ++i) {
     params->seed[i] = in.types[kSeed] == ffi::DataType::S32 ? int64_t{static_cast<const int32_t*>(seed)[i]}
@@ -212,11 +212,11 @@ XLA_FFI_Error* handler(XLA_FFI_CallFrame* frame) {
                               .TypeConstraint<Sum>("sum_dtype"),      \
                           XlaKernel<Params>)
 
-#define TFVAE_REGISTER(op, Params)                                                               \
-  XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), Call<Params>::kTarget, "Host", handler<Params>); \
-  TFVAE_REGISTER_ONE(op, Params, Eigen::half, float);                                            \
-  TFVAE_REGISTER_ONE(op, Params, Eigen::bfloat16, float);                                        \
-  TFVAE_REGISTER_ONE(op, Params, float, float);                                                  \
+#define TFVAE_REGISTER(op, Params)                                                         \
+  XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTarget<Params>, "Host", handler<Params>); \
+  TFVAE_REGISTER_ONE(op, Params, Eigen::half, float);                                      \
+  TFVAE_REGISTER_ONE(op, Params, Eigen::bfloat16, float);                                  \
+  TFVAE_REGISTER_ONE(op, Params, float, float);                                            \
   TFVAE_REGISTER_ONE(op, Params, double, double)
 
 TFVAE_REGISTER(ReparameterizeKl, ForwardParams);
