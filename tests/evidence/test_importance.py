@@ -56,13 +56,13 @@ def test_exact_posterior_of_other_families_gives_the_evidence_with_every_draw(mo
 
 def test_standard_error_has_its_nominal_coverage(x):
     # 960 estimates of K = 400: the number within 1.96 standard errors is binomial, 95 % +- 0.7 %. The delta method
-    # and the bias at this K take up to 0.5 %. Four standard deviations and that: chance once in 10^4, the seed fixed.
+    # and the bias at this K take up to 0.5 %. Three standard deviations and that: chance once in 400, the seed fixed.
     model = LinearGaussian("diagonal")
     exact = model.marginal.logpdf(x[:1])
     for proposal in ("posterior", "defensive"):
         result = importance_weighted(model, np.tile(x[:1], [960, 1]), num_samples=400, seed=1, proposal=proposal)
         coverage = np.mean(np.abs(result.estimate - exact) < 1.96 * result.standard_error)
-        assert abs(coverage - 0.95) < 0.033
+        assert abs(coverage - 0.95) < 0.026
         # Their spread has a relative error of 1/sqrt(1920) = 2.3 %.
         assert abs(np.std(result.estimate) / np.mean(result.standard_error) - 1) < 0.1
 
@@ -81,15 +81,15 @@ def test_bound_rises_with_the_samples_and_has_the_known_bias():
 
 
 def test_does_not_depend_on_blocks_and_chunks(x, monkeypatch):
-    data = np.tile(x, [12, 1])  # two blocks of rows
+    data = np.tile(x, [24, 1])  # two blocks of rows
     for num_samples, others in ((50, [(100, 4096)]), (150, [(4096, 128), (700, 4096)])):  # draws come 128 at a time
         whole = importance_weighted(LinearGaussian("diagonal"), data, num_samples=num_samples, seed=1)
         for decoder_rows, draws in others:
             monkeypatch.setattr(_job, "DECODER_ROWS", decoder_rows)
             monkeypatch.setattr(_draws, "PASS", draws)
-            chunked = importance_weighted(LinearGaussian("diagonal"), data[:35], num_samples=num_samples, seed=1)
+            chunked = importance_weighted(LinearGaussian("diagonal"), data[:67], num_samples=num_samples, seed=1)
             for got, want in zip(chunked, whole, strict=True):
-                np.testing.assert_allclose(got, want[:35], rtol=1e-9)  # float64: another order of summation
+                np.testing.assert_allclose(got, want[:67], rtol=1e-9)  # float64: another order of summation
         monkeypatch.undo()
 
 
@@ -100,7 +100,7 @@ def test_is_the_log_mean_of_the_weights_of_known_draws(x):
     draws = []
     for block in range(2):
         seed = tf.random.experimental.stateless_fold_in(words[0], block, alg="philox")
-        eps = tf.random.stateless_normal([128, 32, 2], seed, dtype=tf.float64, alg="philox")[:, :3]
+        eps = tf.random.stateless_normal([128, 64, 2], seed, dtype=tf.float64, alg="philox")[:, :3]
         draws.append(eps[: count - 128 * block])
     z = q.mean() + q.stddev() * tf.concat(draws, axis=0)
     assert len(z) == count
@@ -202,8 +202,8 @@ def test_discrete_latents_are_summed_over():
 
 
 def test_memory_does_not_grow_with_the_samples():
-    # 27000 more log-weights of 32 examples would be 7 MB in float64; allowed are stacks and pools beyond a smaller run.
-    model, data = LinearGaussian("diagonal"), np.zeros([32, 3])
+    # 27000 more log-weights of 64 examples would be 14 MB in float64; allowed are stacks and pools beyond a smaller run.
+    model, data = LinearGaussian("diagonal"), np.zeros([64, 3])
     peaks = []
     for num_samples in (3_000, 30_000):
         _, peak = peak_memory.peak_extra(lambda k=num_samples: importance_weighted(model, data, num_samples=k, seed=1))
@@ -219,7 +219,7 @@ def test_mean_over_the_data_set_has_the_error_of_independent_estimates(x):
 
 
 def test_progress_bar_reaches_its_end(x, capsys):
-    importance_weighted(LinearGaussian("diagonal"), np.tile(x, [12, 1]), num_samples=5000, seed=1, verbose=1)
+    importance_weighted(LinearGaussian("diagonal"), np.tile(x, [24, 1]), num_samples=5000, seed=1, verbose=1)
     assert "4/4" in capsys.readouterr().out  # two blocks of rows, two passes each
     importance_weighted(LinearGaussian("diagonal"), x, num_samples=5, seed=1)
     assert capsys.readouterr().out == ""

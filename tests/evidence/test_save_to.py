@@ -11,7 +11,7 @@ MODEL = LinearGaussian("diagonal")
 
 @pytest.fixture
 def data(x):
-    return np.tile(x, [24, 1])  # three blocks of rows, the last a short one
+    return np.tile(x, [48, 1])  # three blocks of rows, the last a short one
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def half_done(data, tmp_path, monkeypatch):
     monkeypatch.setattr(_importance.RunningWeights, "add", add)
     assert [file.name for file in tmp_path.iterdir()] == ["weights.npz"]
     with np.load(path, allow_pickle=False) as file:
-        assert file["estimate"].shape == (32,)
+        assert file["estimate"].shape == (64,)
     return path
 
 

@@ -17,10 +17,10 @@ from tfvae.layers import NoiseState
 from tfvae.layers._noise import as_seed_pair
 
 # Examples of one block. The noise of an example is fixed by the seed and its row; another number is other noise.
-ROWS = 32
+ROWS = 64
 # At most this many rows, and elements of x, go through the decoder at a time: few enough for the caches.
-DECODER_ROWS = 2048
-DECODER_ELEMENTS = 2**21
+DECODER_ROWS = 4096
+DECODER_ELEMENTS = 2**20
 
 Work = Callable[[np.ndarray, tf.Tensor, Callable[[], None]], list[np.ndarray]]
 
