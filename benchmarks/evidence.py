@@ -3,10 +3,13 @@
 5000 samples for each of 500 binary digits, in three variants of the same networks, timed in interleaved rounds:
 
 - ``native``: ``tfvae.evidence.importance_weighted`` with the compiled op; ``reference``: the same on plain TensorFlow;
-- ``stock``: the estimate alone, without its errors and the tail of its weights, in stock TensorFlow ops.
+- ``stock``: the estimate alone, without its errors and the tail of its weights, in stock TensorFlow ops;
+- ``stock_draws``: the part of ``stock`` that draws ``z`` and takes its densities. Its share of ``stock`` says how far
+  sampling dominates.
 
-Models: ``sampling`` (256 latent dimensions, a hidden layer of 8: the time goes into drawing ``z``) and ``decoder`` (8
-dimensions, two hidden layers of 512: it goes into the decoder, which is the same for all).
+Models: ``sampling-64``, ``sampling`` and ``sampling-1024`` (64, 256 and 1024 latent dimensions, a hidden layer of 8: the
+time goes into drawing ``z``, more and more) and ``decoder`` (8 dimensions, two hidden layers of 512: it goes into the
+decoder, which is the same for all).
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ from typing import Any
 from benchmarks import _machine, _report, _timing
 from benchmarks._cases import Unavailable
 
-MODELS = ("sampling", "decoder")
-VARIANTS = ("native", "reference", "stock")
+MODELS = ("sampling-64", "sampling", "sampling-1024", "decoder")
+VARIANTS = ("native", "reference", "stock", "stock_draws")
 FULL, QUICK = (500, 5000), (40, 64)  # examples and samples
 COLUMNS = (
     *_machine.COLUMNS, "model", "variant", "examples", "num_samples", "latent", "samples",
@@ -96,9 +99,10 @@ def call_of(model: str, variant: str, examples: int, num_samples: int) -> _timin
     problem = tfvae.build_info()["problem"] if variant == "native" else None
     if problem is not None:
         raise Unavailable(problem)
-    vae, x = rivals.MODELS[model].build(), rivals.digits(examples)
-    if variant == "stock":
-        return rivals.stock(vae, x, num_samples)
+    networks, x = rivals.MODELS[model], rivals.digits(examples)
+    vae = networks.build()
+    if variant in ("stock", "stock_draws"):
+        return rivals.stock(vae, x, num_samples, networks.draws, decode=variant == "stock")
 
     def call() -> object:
         with tfvae.use_backend(variant), warnings.catch_warnings():

@@ -6,7 +6,7 @@ import pytest
 import tfvae
 from benchmarks import _report, evidence
 
-VARIANTS = ["native", "reference", "stock"] if tfvae.build_info()["problem"] is None else ["reference", "stock"]
+VARIANTS = ["native", "reference", "stock", "stock_draws"] if tfvae.build_info()["problem"] is None else ["reference", "stock", "stock_draws"]
 
 
 def test_every_variant_has_a_row(tmp_path):
@@ -25,6 +25,6 @@ def test_every_variant_has_a_row(tmp_path):
 def test_rival_estimates_the_same():
     # Means over 40 digits by 64 samples, from other noise. Of the untrained model with 8 dimensions the estimates have
     # an error of at most 0.3 nats each, and so a difference of means one of 0.07: five of those.
-    means = [np.mean(evidence.call_of("decoder", variant, 40, 64)()) for variant in VARIANTS]
+    means = [np.mean(evidence.call_of("decoder", variant, 40, 64)()) for variant in VARIANTS[:-1]]
     assert abs(means[0] - means[-1]) < 0.35
     assert abs(means[0] - means[-2]) < 1e-3  # the same noise

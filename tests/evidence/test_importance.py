@@ -202,7 +202,7 @@ def test_discrete_latents_are_summed_over():
 
 
 def test_memory_does_not_grow_with_the_samples():
-    # 27000 more log-weights of 64 examples would be 14 MB in float64; allowed are stacks and pools beyond a smaller run.
+    # 27000 more log-weights of 64 examples would be 14 MB in float64; allowed are stacks and pools beyond those of few.
     model, data = LinearGaussian("diagonal"), np.zeros([64, 3])
     peaks = []
     for num_samples in (3_000, 30_000):

@@ -54,9 +54,8 @@ def _zhang_stephens(excess: np.ndarray) -> float:
     quartile = excess[int(count / 4 + 0.5) - 1]
     theta = 1 / excess[-1] + (1 - np.sqrt(candidates / (np.arange(1, candidates + 1) - 0.5))) / (3 * quartile)
     shape = np.mean(np.log1p(-theta[:, np.newaxis] * excess), axis=1)
-    with np.errstate(over="ignore"):
-        profile = count * (np.log(-theta / shape) - shape - 1)
-        weights = 1 / np.sum(np.exp(profile - profile[:, np.newaxis]), axis=1)
+    profile = count * (np.log(-theta / shape) - shape - 1)
+    weights = np.exp(profile - np.max(profile))
     mean_theta = np.sum(theta * weights) / np.sum(weights)
     k = np.mean(np.log1p(-mean_theta * excess))
     return float((k * count + 0.5 * 10) / (count + 10))
