@@ -6,7 +6,11 @@ import pytest
 import tfvae
 from benchmarks import _report, evidence
 
-VARIANTS = ["native", "reference", "stock", "stock_draws"] if tfvae.build_info()["problem"] is None else ["reference", "stock", "stock_draws"]
+VARIANTS = (
+    ["native", "reference", "stock", "stock_draws"]
+    if tfvae.build_info()["problem"] is None
+    else ["reference", "stock", "stock_draws"]
+)
 
 
 def test_every_variant_has_a_row(tmp_path):
