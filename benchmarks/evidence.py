@@ -7,7 +7,7 @@
 - ``stock_draws``: the part of ``stock`` that draws ``z`` and takes its densities. Its share of ``stock`` says how far
   sampling dominates.
 
-Models: ``sampling-64``, ``sampling`` and ``sampling-1024`` (64, 256 and 1024 latent dimensions, a hidden layer of 8: the
+Models: ``sampling-64``, ``sampling`` and ``sampling-1024`` (64, 256, 1024 latent dimensions, a hidden layer of 8: the
 time goes into drawing ``z``, more and more) and ``decoder`` (8 dimensions, two hidden layers of 512: it goes into the
 decoder, which is the same for all).
 """
