@@ -106,8 +106,8 @@ def test_a_traced_function_keeps_its_backend():
 
 @pytest.mark.skipif(not IN_XLA, reason="the compiled op has no kernels inside XLA here")
 def test_a_device_for_which_xla_has_no_kernel_takes_the_reference_inside_it(monkeypatch, caplog):
-    """XLA would place a compiled function on the GPU, where the op has no kernel; outside, the op is placed apart."""
-    devices = [tf.config.PhysicalDevice(f"/physical_device:{kind}:0", kind) for kind in ("CPU", "GPU")]
+    """XLA would place a compiled function on the TPU, where the op has no kernel; outside, the op is placed apart."""
+    devices = [tf.config.PhysicalDevice(f"/physical_device:{kind}:0", kind) for kind in ("CPU", "TPU")]
     assert native_ops_in(traced(jit_compile=True)) == ["TfvaeReparameterizeKl"]
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda: devices)
     _native.announce_fallback.cache_clear()
@@ -115,7 +115,7 @@ def test_a_device_for_which_xla_has_no_kernel_takes_the_reference_inside_it(monk
         assert native_ops_in(traced(jit_compile=True)) == []
     assert native_ops_in(traced()) == ["TfvaeReparameterizeKl"]
     problem = tfvae.build_info()["problem_inside_xla"]
-    assert "they have no kernels for XLA on GPU" in problem
+    assert "they have no kernels for XLA on TPU" in problem
     [record] = caplog.records
     assert record.getMessage().endswith(f", inside XLA: {problem}")
     with tfvae.use_backend("native"), pytest.raises(RuntimeError, match="not usable inside XLA: they have no kernels"):

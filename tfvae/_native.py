@@ -57,7 +57,7 @@ def problem_inside_xla() -> str | None:
         return None
     return (
         f"they have no kernels for XLA on {' and '.join(without)}, where it may place them. "
-        'Hide those devices by tf.config.set_visible_devices([], "GPU") to have them on the CPU.'
+        f'Hide those devices by tf.config.set_visible_devices([], "{without[0]}") to have them on the CPU.'
     )
 
 

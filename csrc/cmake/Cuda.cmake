@@ -56,11 +56,10 @@ if(TFVAE_WERROR)
   target_compile_options(tfvae_cuda PRIVATE -Werror=all-warnings -Xcompiler=-Werror)
 endif()
 
-# Gives the folder of xla/ffi/api/ffi.h, of TensorFlow or of JAX, for the handlers that XLA calls; empty without either.
-# Python is asked where they are, because an isolated build does not have them among its own packages.
-function(tfvae_ffi_include result)
-  execute_process(
-    COMMAND ${Python_EXECUTABLE} ${PROJECT_SOURCE_DIR}/csrc/cmake/ffi_include.py
-    OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-  set(${result} "${folder}" PARENT_SCOPE)
-endfunction()
+# The folder of xla/ffi/api/ffi.h, of TensorFlow or of JAX, for the handlers that XLA calls; empty without either. Python
+# is asked where they are, because an isolated build does not have them among its own packages.
+execute_process(COMMAND ${Python_EXECUTABLE} ${PROJECT_SOURCE_DIR}/csrc/cmake/ffi_include.py
+                OUTPUT_VARIABLE TFVAE_FFI_INCLUDE OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+if(TFVAE_FFI_INCLUDE)
+  set_source_files_properties(csrc/cuda/xla_ffi.cc PROPERTIES COMPILE_OPTIONS "-isystem;${TFVAE_FFI_INCLUDE}")
+endif()

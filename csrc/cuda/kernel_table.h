@@ -5,6 +5,8 @@
 #ifndef TFVAE_CUDA_KERNEL_TABLE_H_
 #define TFVAE_CUDA_KERNEL_TABLE_H_
 
+#include <type_traits>
+
 #include "csrc/core/params.h"
 
 namespace tfvae {
@@ -30,21 +32,22 @@ struct CudaKernelTable {
   CudaKernel<LogRatioGradParams> log_ratio_grad;
 };
 
+const CudaKernelTable& cuda_kernels();
+
 // The kernel of an operation.
 template <class Params>
-constexpr CudaKernel<Params> CudaKernelTable::* kCudaKernel = nullptr;
-template <>
-inline constexpr CudaKernel<ForwardParams> CudaKernelTable::* kCudaKernel<ForwardParams> = &CudaKernelTable::forward;
-template <>
-inline constexpr CudaKernel<BackwardParams> CudaKernelTable::* kCudaKernel<BackwardParams> = &CudaKernelTable::backward;
-template <>
-inline constexpr CudaKernel<LogRatioParams> CudaKernelTable::* kCudaKernel<LogRatioParams> =
-    &CudaKernelTable::log_ratio;
-template <>
-inline constexpr CudaKernel<LogRatioGradParams> CudaKernelTable::* kCudaKernel<LogRatioGradParams> =
-    &CudaKernelTable::log_ratio_grad;
-
-const CudaKernelTable& cuda_kernels();
+const CudaKernel<Params>& cuda_kernel() {
+  const CudaKernelTable& table = cuda_kernels();
+  if constexpr (std::is_same_v<Params, ForwardParams>) {
+    return table.forward;
+  } else if constexpr (std::is_same_v<Params, BackwardParams>) {
+    return table.backward;
+  } else if constexpr (std::is_same_v<Params, LogRatioParams>) {
+    return table.log_ratio;
+  } else {
+    return table.log_ratio_grad;
+  }
+}
 
 // The devices this process can use; 0 without a driver.
 int cuda_device_count();

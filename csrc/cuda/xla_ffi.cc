@@ -168,7 +168,7 @@ ffi::Error run(void* stream, ffi::ScratchAllocator allocator, ffi::RemainingArgs
   const std::string problem =
       Call<Params>(in, out, {per_dimension, num_samples, stop_density_gradient}).fill(&params, &seed);
   if (!problem.empty()) return ffi::Error::InvalidArgument(name + " " + problem + ".");
-  const CudaKernel<Params>& kernel = cuda_kernels().*kCudaKernel<Params>;
+  const CudaKernel<Params>& kernel = cuda_kernel<Params>();
   void* scratch = nullptr;
   const int64_t bytes = kernel.scratch_bytes(params);
   if (bytes > 0) {

@@ -97,7 +97,7 @@ class CudaOp : public OpKernel {
   }
 
   static absl::Status launch(OpKernelContext* context, const Params& params, const DeviceSeed& seed) {
-    const CudaKernel<Params>& kernel = cuda_kernels().*kCudaKernel<Params>;
+    const CudaKernel<Params>& kernel = cuda_kernel<Params>();
     Tensor scratch;
     const int64_t bytes = kernel.scratch_bytes(params);
     if (bytes > 0) {

@@ -1,6 +1,7 @@
-// The ops inside XLA on the CPU: each compiles to a call, by XLA's foreign function interface, of the kernel that it
-// runs outside. A library of its own, because it takes long to compile and needs more of TensorFlow: where it is left
-// out or does not load, the ops outside XLA are none the worse.
+// The ops inside XLA: each compiles to a call, by XLA's foreign function interface, of the kernel that it runs outside.
+// Here is that call's end on the CPU; csrc/cuda/xla_ffi.cc has it for GPUs. A library of its own, because it takes long
+// to compile and needs more of TensorFlow: where it is left out or does not load, the ops outside XLA are none the
+// worse.
 #include <memory>
 #include <new>
 
@@ -11,6 +12,9 @@
 #include "tensorflow/compiler/tf2xla/xla_op_kernel.h"
 #include "xla/ffi/api/ffi.h"
 #include "xla/shape_util.h"
+#ifdef TFVAE_WITH_CUDA
+#include "csrc/cuda/xla_ffi.h"
+#endif
 
 namespace xla::ffi {
 const XLA_FFI_Api* GetXlaFfiApi();  // Of xla/ffi/ffi_api.h, which cannot be included beside the public interface.
@@ -205,19 +209,34 @@ XLA_FFI_Error* handler(XLA_FFI_CallFrame* frame) {
 
 // Not by REGISTER_XLA_OP: TensorFlow reads what that collects once, when its first op runs, and would not see a library
 // that is loaded later.
-#define TFVAE_REGISTER_ONE(op, Params, T, Sum)                        \
-  REGISTER_KERNEL_BUILDER(Name("Tfvae" #op)                           \
-                              .Device(tensorflow::DEVICE_CPU_XLA_JIT) \
-                              .TypeConstraint<T>("T")                 \
-                              .TypeConstraint<Sum>("sum_dtype"),      \
+#define TFVAE_REGISTER_ONE(op, Params, device, T, Sum)                                                              \
+  REGISTER_KERNEL_BUILDER(Name("Tfvae" #op).Device(device).TypeConstraint<T>("T").TypeConstraint<Sum>("sum_dtype"), \
                           XlaKernel<Params>)
+
+#define TFVAE_REGISTER_ALL(op, Params, device)                    \
+  TFVAE_REGISTER_ONE(op, Params, device, Eigen::half, float);     \
+  TFVAE_REGISTER_ONE(op, Params, device, Eigen::bfloat16, float); \
+  TFVAE_REGISTER_ONE(op, Params, device, float, float);           \
+  TFVAE_REGISTER_ONE(op, Params, device, double, double)
+
+#ifdef TFVAE_WITH_CUDA
+#define TFVAE_REGISTER_ON_GPU(op, Params) TFVAE_REGISTER_ALL(op, Params, tensorflow::DEVICE_GPU_XLA_JIT)
+
+[[maybe_unused]] const bool handlers_on_gpu = [] {
+  for (const XlaHandler& on_gpu : cuda_xla_handlers()) {
+    ffi::Ffi::RegisterStaticHandler(ffi::GetXlaFfiApi(), on_gpu.target, "CUDA",
+                                    reinterpret_cast<XLA_FFI_Handler*>(on_gpu.handler));
+  }
+  return true;
+}();
+#else
+#define TFVAE_REGISTER_ON_GPU(op, Params) static_assert(true)
+#endif
 
 #define TFVAE_REGISTER(op, Params)                                                         \
   XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTarget<Params>, "Host", handler<Params>); \
-  TFVAE_REGISTER_ONE(op, Params, Eigen::half, float);                                      \
-  TFVAE_REGISTER_ONE(op, Params, Eigen::bfloat16, float);                                  \
-  TFVAE_REGISTER_ONE(op, Params, float, float);                                            \
-  TFVAE_REGISTER_ONE(op, Params, double, double)
+  TFVAE_REGISTER_ALL(op, Params, tensorflow::DEVICE_CPU_XLA_JIT);                          \
+  TFVAE_REGISTER_ON_GPU(op, Params)
 
 TFVAE_REGISTER(ReparameterizeKl, ForwardParams);
 TFVAE_REGISTER(ReparameterizeKlGrad, BackwardParams);
@@ -225,6 +244,8 @@ TFVAE_REGISTER(ReparameterizeLogRatio, LogRatioParams);
 TFVAE_REGISTER(ReparameterizeLogRatioGrad, LogRatioGradParams);
 
 #undef TFVAE_REGISTER
+#undef TFVAE_REGISTER_ON_GPU
+#undef TFVAE_REGISTER_ALL
 #undef TFVAE_REGISTER_ONE
 
 }  // namespace

@@ -22,6 +22,9 @@ OPS = [
 needs_cuda_build = pytest.mark.skipif(
     not (_native.metadata() or {}).get("cuda_architectures"), reason="built without a CUDA compiler"
 )
+needs_xla = pytest.mark.skipif(
+    not (_native.metadata() or {}).get("xla"), reason="built without TensorFlow's headers of XLA"
+)
 needs_compiler = pytest.mark.skipif(
     cuda_resources.find_compiler() is None, reason="there is no CUDA compiler (nvcc and g++)"
 )
@@ -38,10 +41,11 @@ def module():
 
 
 @needs_cuda_build
+@pytest.mark.parametrize("device", ["GPU", pytest.param("XLA_GPU_JIT", marks=needs_xla)])
 @pytest.mark.parametrize("op", OPS)
-def test_gpu_kernels_are_registered_for_exactly_the_declared_dtypes(module, op):
+def test_gpu_kernels_are_registered_for_exactly_the_declared_dtypes(module, op, device):
     declared = {a.name: a for a in op_def_registry.get(op).attr}["T"].allowed_values.list.type
-    registered = [kernel for kernel in kernels.get_registered_kernels_for_op(op).kernel if kernel.device_type == "GPU"]
+    registered = [kernel for kernel in kernels.get_registered_kernels_for_op(op).kernel if kernel.device_type == device]
     found = []
     for kernel in registered:
         types = {constraint.name: constraint.allowed_values.list.type for constraint in kernel.constraint}
@@ -49,6 +53,32 @@ def test_gpu_kernels_are_registered_for_exactly_the_declared_dtypes(module, op):
         assert "seed" not in kernel.host_memory_arg
         found += types["T"]
     assert sorted(found) == sorted(declared)
+
+
+@needs_cuda_build
+@needs_xla
+def test_what_xla_compiles_for_a_gpu_calls_the_kernels(module):
+    """XLA can be asked what it would compile for a GPU without having one: the calls that it compiles for the CPU."""
+    parameters, seed = [tf.zeros([4, 3])] * 4, tf.constant([1, 2])
+
+    @tf.function(jit_compile=True)
+    def everything(*parameters):
+        with tf.GradientTape() as tape:
+            tape.watch(parameters)
+            results = [*tfvae.ops.reparameterize_kl(*parameters[:2], seed=seed)]
+            prior = dict(zip(["prior_mean", "prior_log_var"], parameters[2:], strict=True))
+            results += tfvae.ops.reparameterize_log_ratio(*parameters[:2], **prior, seed=seed, num_samples=2)
+        return results, tape.gradient(results, parameters)
+
+    compiled = everything.experimental_get_compiler_ir(*parameters)
+    calls = {}
+    for device in ("CPU", "GPU"):
+        lines = [line for line in compiled(stage="hlo", platform_name=device).splitlines() if "custom-call(" in line]
+        calls[device] = sorted(re.search('custom_call_target="(.*?)".*backend_config=(.*)', line)[0] for line in lines)
+    targets = [re.match('custom_call_target="(.*?)"', call)[1] for call in calls["GPU"]]
+    names = ["reparameterize_kl", "reparameterize_kl_grad", "reparameterize_log_ratio", "reparameterize_log_ratio_grad"]
+    assert sorted(targets) == [f"tfvae_{name}" for name in names]
+    assert calls["GPU"] == calls["CPU"]
 
 
 @needs_cuda_build
