@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from benchmarks import _bars, _machine, _report, _timing
+from benchmarks import _bars, _command, _machine, _report, _timing
 from benchmarks._cases import DTYPES, PASSES, Case, Inputs, Unavailable, make_inputs, parse_shape
 
 COLUMNS = (
@@ -63,38 +59,35 @@ class OpBench:
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run the benchmark with command-line ``arguments``; return the exit code."""
-        options = self._parser().parse_args(arguments)
-        output = options.output or (None if options.quick else _report.RESULTS / f"{self.op}.csv")
-        try:
-            _machine.use_threads(options.threads)
-            if output is not None:
-                _report.check_header(output, COLUMNS)
-        except ValueError as error:
-            print(f"benchmarks.{self.op}: {error}", file=sys.stderr)
-            return 2
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        parser = _command.parser(self.op, self.doc)
+        parser.add_argument(
+            "--shapes", nargs="+", type=parse_shape, metavar="ROWSxLATENT", help=f"default: {len(self.shapes)} of them"
+        )
+        _command.choice(parser, "dtypes", DTYPES)
+        _command.choice(parser, "passes", PASSES)
+        _command.choice(parser, "rivals", self.rivals)
+        options = parser.parse_args(arguments)
         effort = _timing.QUICK if options.quick else _timing.FULL
         shapes = options.shapes or (self.quick_shapes if options.quick else self.shapes)
         cases = [self.make_case(rows, latent, dtype) for rows, latent in shapes for dtype in options.dtypes]
-        rows = self.run(cases, options.passes, options.rivals, effort, output)
-        bars = _bars.table(rows, self.bars)
-        print(f"Bars\n{bars}\n" if bars else "", end="")
-        if output is not None:
-            print(f"Wrote {len(rows)} rows to {output}")
-        return 0
 
-    def run(
+        def measure_all(write: _command.Write) -> None:
+            rows = self.measure(cases, options.passes, options.rivals, effort, write)
+            bars = _bars.table(rows, self.bars)
+            print(f"Bars\n{bars}\n" if bars else "", end="")
+
+        return _command.run(self.op, options, COLUMNS, measure_all)
+
+    def measure(
         self,
         cases: Sequence[Case],
         passes: Sequence[str],
         rivals: Sequence[str],
         effort: _timing.Effort,
-        output: Path | None,
-    ) -> list[dict[str, Any]]:
-        """Measure and print every case, append its rows to ``output`` at once, and return all rows."""
-        machine = _machine.describe()
-        print("\n".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n", flush=True)
-        builders, rows = self._chosen(rivals), []
+        write: _command.Write,
+    ) -> list[Row]:
+        """Measure and print every case, ``write`` its rows at once, and return all rows."""
+        builders, rows, threads = self._chosen(rivals), [], _machine.threads()
         said: set[str] = set()
         for case in cases:
             for which in passes:
@@ -104,48 +97,15 @@ class OpBench:
                 samples = _timing.measure(_build(fitting, make_inputs(case), which, lengths, said), effort)
                 gc.collect()  # What the rivals kept for this pass hangs in cycles of graphs and functions.
                 for per, timings in _per_call_and_op(samples).items():
-                    new = [
-                        {**machine, **row} for row in compare(self.op, case, which, per, timings, machine["threads"])
-                    ]
+                    new = write(compare(self.op, case, which, per, timings, threads))
                     print(f"{which}  {case.shape}  {case.dtype}  per {per}")
                     print(f"{_report.table([_shown(row) for row in new], _HEADINGS)}\n", flush=True)
-                    if output is not None:
-                        _report.append_csv(output, COLUMNS, new)
                     rows += new
         return rows
 
     def _chosen(self, names: Sequence[str]) -> dict[str, Builder]:
         known = self.builders()
         return {name: known[name] for name in names}
-
-    def _parser(self) -> argparse.ArgumentParser:
-        summary, _, details = self.doc.partition("\n\n")
-        parser = argparse.ArgumentParser(
-            prog=f"python -m benchmarks.{self.op}",
-            description=summary,
-            epilog=details,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        parser.add_argument(
-            "--quick", action="store_true", help="tiny shape, few samples, no file: only to see it work"
-        )
-        parser.add_argument(
-            "--shapes", nargs="+", type=parse_shape, metavar="ROWSxLATENT", help=f"default: {len(self.shapes)} of them"
-        )
-        parser.add_argument(
-            "--dtypes", nargs="+", choices=DTYPES, default=DTYPES, metavar="DTYPE", help=" ".join(DTYPES)
-        )
-        parser.add_argument(
-            "--passes", nargs="+", choices=PASSES, default=PASSES, metavar="PASS", help=" ".join(PASSES)
-        )
-        parser.add_argument(
-            "--rivals", nargs="+", choices=self.rivals, default=self.rivals, metavar="RIVAL", help="default: all"
-        )
-        parser.add_argument("--threads", type=int, help="processors to use (default: all this process may use)")
-        parser.add_argument(
-            "--output", type=Path, help=f"CSV file to append to (default: benchmarks/results/{self.op}.csv)"
-        )
-        return parser
 
 
 def compare(

@@ -14,15 +14,12 @@ decoder, which is the same for all).
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks import _machine, _report, _timing
+from benchmarks import _command, _machine, _report, _timing
 from benchmarks._cases import Unavailable
 
 MODELS = ("sampling-64", "sampling", "sampling-1024", "decoder")
@@ -42,27 +39,18 @@ _HEADINGS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark with command-line ``arguments``; return the exit code."""
-    options = _parser().parse_args(arguments)
-    output = options.output or (None if options.quick else _report.RESULTS / "evidence.csv")
-    try:
-        _machine.use_threads(options.threads)
-        if output is not None:
-            _report.check_header(output, COLUMNS)
-    except ValueError as error:
-        print(f"benchmarks.evidence: {error}", file=sys.stderr)
-        return 2
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    parser = _command.parser("evidence", __doc__)
+    _command.choice(parser, "models", MODELS)
+    _command.choice(parser, "variants", VARIANTS)
+    options = parser.parse_args(arguments)
     sizes = QUICK if options.quick else FULL
     effort = _timing.QUICK if options.quick else _timing.Effort(seconds=60.0, rounds=5)
-    machine = _machine.describe()
-    print("\n".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n", flush=True)
-    for model in options.models:
-        rows = [{**machine, **row} for row in measure(model, options.variants, *sizes, effort)]
-        if output is not None:
-            _report.append_csv(output, COLUMNS, rows)
-    if output is not None:
-        print(f"Wrote {output}")
-    return 0
+
+    def measure_all(write: _command.Write) -> None:
+        for model in options.models:
+            write(measure(model, options.variants, *sizes, effort))
+
+    return _command.run("evidence", options, COLUMNS, measure_all)
 
 
 def measure(
@@ -115,24 +103,6 @@ def call_of(model: str, variant: str, examples: int, num_samples: int) -> _timin
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     spread = _report.with_spread(row["median_s"], row["lower_quartile_s"], row["upper_quartile_s"])
     return {**row, "time": spread}
-
-
-def _parser() -> argparse.ArgumentParser:
-    summary, _, details = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.evidence",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="few examples and samples, no file: only to see it work")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL", help=" ".join(MODELS))
-    parser.add_argument(
-        "--variants", nargs="+", choices=VARIANTS, default=VARIANTS, metavar="VARIANT", help=" ".join(VARIANTS)
-    )
-    parser.add_argument("--threads", type=int, help="processors to use (default: all this process may use)")
-    parser.add_argument("--output", type=Path, help="CSV file to append to (default: benchmarks/results/evidence.csv)")
-    return parser
 
 
 if __name__ == "__main__":

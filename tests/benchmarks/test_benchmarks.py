@@ -181,7 +181,7 @@ def test_bars_are_judged():
 @pytest.mark.skipif(not BUILT, reason="needs the compiled op")
 def test_half_precision_is_compared_to_float32_in_the_same_rounds():
     case = _cases.Case(6, 4, "bfloat16")
-    rows = reparameterize_kl.BENCH.run([case], ["forward"], ["native", "native_float32"], _timing.QUICK, None)
+    rows = reparameterize_kl.BENCH.measure([case], ["forward"], ["native", "native_float32"], _timing.QUICK, list)
     times = {(row["rival"], row["per"]): row["median_us"] for row in rows}
     wide = [row for row in rows if row["rival"] == "native_float32"]
     assert {row["bytes"] for row in wide} == {4 * (3 * 24 + 6)}
