@@ -33,17 +33,7 @@ struct Problem {
   BackwardParams backward(float* dmean, float* dlog_var) const {
     return {common(), dz.data(), dkl.data(), dmean, dlog_var, nullptr, nullptr};
   }
-  CommonParams common() const {
-    CommonParams p{};
-    p.dtype = DType::kFloat32;
-    p.rows = rows;
-    p.columns = columns;
-    p.seed[0] = seed[0];
-    p.seed[1] = seed[1];
-    p.mean = mean.data();
-    p.log_var = log_var.data();
-    return p;
-  }
+  CommonParams common() const { return common_params(rows, columns, seed, mean, log_var); }
 
   int64_t seed[2] = {5, -6};
   int64_t rows, columns;

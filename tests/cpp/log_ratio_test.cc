@@ -28,14 +28,7 @@ struct LogRatioProblem {
   }
 
   CommonParams common() const {
-    CommonParams p{};
-    p.dtype = DType::kFloat32;
-    p.rows = rows;
-    p.columns = columns;
-    p.seed[0] = seed[0];
-    p.seed[1] = seed[1];
-    p.mean = mean.data();
-    p.log_var = log_var.data();
+    CommonParams p = common_params(rows, columns, seed, mean, log_var);
     p.prior = PriorShape::kFull;
     p.prior_mean = prior_mean.data();
     p.prior_log_var = prior_log_var.data();

@@ -53,6 +53,20 @@ inline std::vector<double> libm_normals(const int64_t seed[2], int64_t count, in
   return normals;
 }
 
+// Parameters in float32, without a prior.
+inline CommonParams common_params(int64_t rows, int64_t columns, const int64_t seed[2], const std::vector<float>& mean,
+                                  const std::vector<float>& log_var) {
+  CommonParams p{};
+  p.dtype = DType::kFloat32;
+  p.rows = rows;
+  p.columns = columns;
+  p.seed[0] = seed[0];
+  p.seed[1] = seed[1];
+  p.mean = mean.data();
+  p.log_var = log_var.data();
+  return p;
+}
+
 // Evenly on `threads` threads, as a pool would.
 ParallelFor on_threads(int threads);
 
