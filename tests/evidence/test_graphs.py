@@ -125,6 +125,24 @@ def test_binary_pixels_have_the_density_and_gradient_of_tfp(event, dtype, rng):
     np.testing.assert_allclose(tape.gradient(got, tensor)[1:], tape.gradient(want, tensor)[1:], atol=rounding)
 
 
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16])
+def test_binary_pixels_of_half_precision_are_scored_in_float32(dtype):
+    # A decoder in half precision without a family to cast its output. 64 factors of 2 are 2^64, and float16 ends at
+    # 2^16; log 2 for each of 128 pixels, to float32 rounding, which bfloat16's 8 bits are far from.
+    class Half:
+        def prior(self):
+            return tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+
+        def posterior(self, x):
+            return tfd.Independent(tfd.Normal(tf.zeros([tf.shape(x)[0], 2]), 1.0), 1)
+
+        def likelihood(self, z):
+            return tfd.Independent(tfd.Bernoulli(logits=tf.zeros([tf.shape(z)[0], 128], dtype), dtype=dtype), 1)
+
+    estimate = importance_weighted(Half(), np.ones([2, 128], np.float32), num_samples=5, seed=1).estimate
+    np.testing.assert_allclose(estimate, np.full(2, -128 * np.log(2.0)), rtol=1e-6)
+
+
 def test_impossible_pixels_and_those_not_known(rng):
     logits = np.array([[np.inf, 0.0], [0.0, np.nan]], np.float32)
     value = _bernoulli.log_prob(tf.constant(logits), tf.zeros([2, 2]))

@@ -13,13 +13,16 @@ _FACTORS = 64
 
 
 def logits_of(decoded: Any) -> tf.Tensor | None:
-    """Return the logits ``[N, *event]`` of independent Bernoulli variables, or None for any other distribution."""
+    """Return the logits ``[N, *event]`` of independent Bernoulli variables, or None for any other distribution.
+
+    Those in half precision, whose range 64 factors leave and whose digits are too few for a sum, in float32.
+    """
     if type(decoded) is not tfd.Independent or type(decoded.distribution) is not tfd.Bernoulli:
         return None
     logits, event = decoded.distribution.logits, decoded.event_shape
     if logits is None or not event.is_fully_defined() or logits.shape.rank != event.rank + 1:
         return None
-    return logits
+    return tf.cast(logits, tf.float32) if logits.dtype in (tf.float16, tf.bfloat16) else logits
 
 
 def log_prob(logits: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
