@@ -98,14 +98,15 @@ class Annealer:
         """Anneal from the prior; return the log-weights, of mean weight ``p(x)``, and the acceptance, ``[B, C]``."""
         seeds = seeds_of(seed, len(self.betas))
         u = self.joint.draw_prior([len(x), num_chains], seeds[0])
-        log_likelihood, log_weights, accepted = self._score(x, u), np.zeros([len(x), num_chains]), []
+        log_likelihood, log_weights = self._score(x, u), np.zeros([len(x), num_chains])
+        accepted, transitions = np.zeros_like(log_weights), len(self.betas) - 2
         for t in range(1, len(self.betas)):
             log_weights += (self.betas[t] - self.betas[t - 1]) * np.asarray(log_likelihood, np.float64)
             if t < len(self.betas) - 1:
                 u, log_likelihood, acceptance = self._at(t, x, u, steps, seeds[t])
-                accepted.append(acceptance.numpy())
+                accepted += acceptance.numpy()
             advance()
-        return log_weights, np.mean(accepted, axis=0) if accepted else np.full_like(log_weights, np.nan)
+        return log_weights, accepted / transitions if transitions else np.full_like(log_weights, np.nan)
 
     def reverse(self, x: tf.Tensor, u: tf.Tensor, steps: np.ndarray, seed: tf.Tensor, advance: Advance) -> np.ndarray:
         """Anneal from exact draws of the posterior to the prior; return log-weights of mean weight ``1 / p(x)``.
