@@ -4,8 +4,6 @@
 
 #include <stdint.h>
 
-#include <type_traits>
-
 #include "csrc/core/storage.h"
 
 namespace tfvae {
@@ -63,23 +61,6 @@ struct LogRatioGradParams : CommonParams {
   void* dprior_mean;
   void* dprior_log_var;
 };
-
-template <class Params>
-constexpr bool kIsGradient = std::is_same_v<Params, BackwardParams> || std::is_same_v<Params, LogRatioGradParams>;
-template <class Params>
-constexpr bool kDraws = std::is_same_v<Params, LogRatioParams> || std::is_same_v<Params, LogRatioGradParams>;
-
-// The name of an operation where it is called by one, as from programs that XLA compiles.
-template <class Params>
-constexpr const char* kTarget = nullptr;
-template <>
-inline constexpr const char* kTarget<ForwardParams> = "tfvae_reparameterize_kl";
-template <>
-inline constexpr const char* kTarget<BackwardParams> = "tfvae_reparameterize_kl_grad";
-template <>
-inline constexpr const char* kTarget<LogRatioParams> = "tfvae_reparameterize_log_ratio";
-template <>
-inline constexpr const char* kTarget<LogRatioGradParams> = "tfvae_reparameterize_log_ratio_grad";
 
 }  // namespace tfvae
 

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "csrc/core/operation_traits.h"
 #include "csrc/cuda/kernel_table.h"
 #include "xla/ffi/api/ffi.h"
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "csrc/core/operation_traits.h"
 #include "csrc/tf/checks.h"
 
 namespace tfvae {
