@@ -38,13 +38,13 @@ PYTHON
 
 # Of this machine's GPU alone, which takes a quarter of the time of all.
 capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
-step 45 configure cmake -S . -B "$build" -G Ninja -DTFVAE_WITH_TENSORFLOW=OFF -DTFVAE_ENABLE_CUDA=ON \
+step 40 configure cmake -S . -B "$build" -G Ninja -DTFVAE_WITH_TENSORFLOW=OFF -DTFVAE_ENABLE_CUDA=ON \
   -DPython_EXECUTABLE="$(command -v python3)" -DTFVAE_CUDA_ARCHITECTURES="${capability:-90}" || exit 1
-step 100 build cmake --build "$build" || exit 1
-step 90 test python3 -m pytest tests/gpu -q -p no:cacheprovider -W default
+step 95 build cmake --build "$build" || exit 1
+step 85 test python3 -m pytest tests/gpu -q -p no:cacheprovider -W default
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck; do
-    step 45 "$tool" compute-sanitizer --tool $tool --error-exitcode 9 python3 -m benchmarks.gpu_sanitize
+    step 40 "$tool" compute-sanitizer --tool $tool --error-exitcode 9 python3 -m benchmarks.gpu_sanitize
   done
 fi
 rm -f "$output/gpu_reparameterize_kl.csv"
