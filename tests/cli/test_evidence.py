@@ -7,9 +7,12 @@ import keras
 import numpy as np
 import pytest
 
+import tfvae
 from tfvae import datasets, evidence
 from tfvae.cli import _evidence, _measure
 from tfvae.cli._data import Examples
+from tfvae.cli._run_folder import RunFolder
+from tfvae.distributions import Bernoulli, DiagonalNormal
 
 FIELDS = evidence.Decomposition._fields
 
@@ -113,6 +116,16 @@ def test_evidence_as_json_and_of_other_data(tfvae_command, tmp_path, trained, an
     assert (report["examples"], report["evidence"]["examples"], report["evidence"]["num_samples"]) == (700, 500, 1000)
     assert "classes" not in report["evidence"]
     assert err == "Decomposing the evidence of 500 of the 700 examples ...\nprogress\n"
+
+
+def test_binary_data_have_bits_per_dimension(answered, tmp_path):
+    networks = [keras.Sequential([keras.Input([n]), keras.layers.Dense(4)]) for n in (4, 2)]
+    families = {"posterior": DiagonalNormal(2), "likelihood": Bernoulli(4)}
+    data = Examples(np.zeros([10, 4], "float32"))
+    report, files = _evidence.decompose(RunFolder(tmp_path), tfvae.VAE(*networks, **families), data, 300, 4)
+    # 4 and 7 nats for four pixels.
+    assert report["bits_per_dimension"] == pytest.approx({"log_evidence": 1 / np.log(2), "elbo": 7 / 4 / np.log(2)})
+    assert all(file.is_file() for file in files)
 
 
 def test_some_examples_keep_their_classes():
