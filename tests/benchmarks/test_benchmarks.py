@@ -178,7 +178,7 @@ def test_bars_are_judged():
     assert _bars.table([native], bars) == ""
 
 
-@pytest.mark.skipif(not BUILT, reason="needs the compiled op")
+@pytest.mark.skipif(not BUILT, reason="measures the compiled op in two dtypes, and there is none")
 def test_half_precision_is_compared_to_float32_in_the_same_rounds():
     case = _cases.Case(6, 4, "bfloat16")
     rows = reparameterize_kl.BENCH.measure([case], ["forward"], ["native", "native_float32"], _timing.QUICK, list)

@@ -18,7 +18,9 @@ SEED = tf.constant([-3, 2**40], tf.int64)
 # Several units of rows, a row of several units and more than one thread's worth of work, a rank of three, one element.
 SHAPES = [(70, 33), (40, 2049), (2, 3, 5), (1,)]
 
-native_only = pytest.mark.skipif(not NATIVE, reason="the compiled op has no kernels inside XLA here")
+native_only = pytest.mark.skipif(
+    not NATIVE, reason="built without a compiler or without XLA: there is nothing compiled to call from inside it"
+)
 
 
 def with_gradients(op, parameters, **arguments):
