@@ -25,10 +25,10 @@ struct FloatFormat<float> {
   static constexpr int32_t kRounderBits = 0x4bc00000;
   static constexpr float kLn2High = 0x1.62e4p-1f;  // Short enough that its product with an exponent is exact.
   static constexpr float kLn2Low = 0x1.7f7d1cp-20f;
+  static constexpr float kLn2 = 0x1.62e43p-1f;  // Nearer than most: relative error 3e-9.
   static constexpr float kLog2E = 0x1.715476p0f;
   static constexpr float kExpHighest = 89.0f;  // exp is inf from here up, 0 from kExpLowest down.
   static constexpr float kExpLowest = -104.0f;
-  static constexpr float kTurnUnit = 0x1.921fb6p-21f;  // 2 pi / 2^23
 };
 
 template <>
@@ -44,7 +44,6 @@ struct FloatFormat<double> {
   static constexpr double kLog2E = 0x1.71547652b82fep0;
   static constexpr double kExpHighest = 710.0;
   static constexpr double kExpLowest = -746.0;
-  static constexpr double kTurnUnit = 0x1.921fb54442d18p-50;  // 2 pi / 2^52
 };
 
 template <class F>
@@ -58,16 +57,20 @@ struct Exponential {
   F minus_one_minus_x;
 };
 
-// x = n ln 2 + r for an even n, and exp(x) = exp(r) 2^n; without an instruction for that in two equal factors, because
-// 2^n leaves the range of normal numbers before exp(x) does.
+// x = n ln 2 + r for an even n, and exp(x) = exp(r) 2^n: by an instruction, which makes NaN, 0 and inf of n whatever r
+// is, or in two equal factors, because 2^n leaves the range of normal numbers before exp(x) does.
 template <class F>
 TFVAE_INLINE Exponential<F> exponential(F x) {
   using C = Format<F>;
   using L = LaneOf<F>;
-  const F limited = LaneTraits<F>::at_least(LaneTraits<F>::at_most(x, C::kExpHighest), C::kExpLowest);
+  F limited = x;
+  if constexpr (!LaneTraits<F>::kScales) {
+    limited = LaneTraits<F>::at_least(LaneTraits<F>::at_most(x, C::kExpHighest), C::kExpLowest);
+  }
   const F rounded = limited * C::kLog2E + C::kRounder;
   const F n = rounded - C::kRounder;
-  const F r = (limited - n * C::kLn2High) - n * C::kLn2Low;
+  F r = (limited - n * C::kLn2High) - n * C::kLn2Low;
+  if constexpr (LaneTraits<F>::kScales) r = LaneTraits<F>::limit(r, L(1));
   const F r_excess = r * r * Tails<L>::template exp<F>(r);
   const F r_minus_one = r + r_excess;
   F value;
@@ -83,9 +86,9 @@ TFVAE_INLINE Exponential<F> exponential(F x) {
   return {value, minus_one, select(near, r_excess, minus_one - x)};
 }
 
-// -2 log(x) for normal positive x.
+// x = 2^k (1 + f) with 1 + f between the roots of 1/2 and 2.
 template <class F>
-TFVAE_INLINE F minus_two_log(F x) {
+TFVAE_INLINE F minus_two_log_by_polynomial(F x) {
   using C = Format<F>;
   using L = LaneOf<F>;
   using Int = IntOf<F>;
@@ -101,18 +104,28 @@ TFVAE_INLINE F minus_two_log(F x) {
   return (f * L(-2) + (square + tail)) + k * (-2 * C::kLn2High * kUnit);
 }
 
-// The angle of the quarter turn's fraction that `turn` is from the nearest quarter turn, between -pi/4 and pi/4.
+// x = 2^k m with 1/2 <= m < 1, and m = (1 + r) / c with c from a table of 16 by the leading bits of m. Where m is next
+// to 1, c is 1 and its logarithm 0, so that nothing cancels.
 template <class F>
-TFVAE_INLINE F angle_from_quarter(IntOf<F> turn) {
+TFVAE_INLINE F minus_two_log_by_table(F x) {
   using C = Format<F>;
-  using IntLane = IntOf<LaneOf<F>>;
-  constexpr int kQuarterBits = C::kMantissaBits - 2;
-  if constexpr (sizeof(IntLane) == 4) {
-    // At the top of an integer these bits are a signed number.
-    return LaneTraits<F>::to_real(turn << (32 - kQuarterBits)) * (C::kTurnUnit / (1 << (32 - kQuarterBits)));
+  using L = LaneOf<F>;
+  using Table = LogTable<L>;
+  const IntOf<F> index = bit_cast<IntOf<F>>(x) >> (C::kMantissaBits - 4);
+  const F k = LaneTraits<F>::exponent(x + x);
+  const F s = LaneTraits<F>::lookup(Table::kMinusTwoReciprocal, index) * LaneTraits<F>::fraction(x) + L(2);  // -2 r
+  const F log1p = s * s * Table::template tail<F>(s) + s;
+  const F rest = LaneTraits<F>::lookup(Table::kTwoLogReciprocal, index) + log1p;
+  return LaneTraits<F>::multiply_add(k, L(-2 * C::kLn2), rest);
+}
+
+// -2 log(x) for normal x, 0 < x <= 1.
+template <class F>
+TFVAE_INLINE F minus_two_log(F x) {
+  if constexpr (LaneTraits<F>::kTables) {
+    return minus_two_log_by_table<F>(x);
   } else {
-    constexpr IntLane kQuarter = IntLane(1) << kQuarterBits;
-    return LaneTraits<F>::to_real(((turn + kQuarter / 2) & (kQuarter - 1)) - kQuarter / 2) * C::kTurnUnit;
+    return minus_two_log_by_polynomial<F>(x);
   }
 }
 
@@ -123,22 +136,25 @@ struct Point {
 };
 
 // radius (cos, sin)(2 pi turn / 2^m) for a radius >= 0, m the mantissa bits of F; higher bits of turn do not matter.
-// The reduction to an octant is exact integer arithmetic.
+// The reduction to an octant is exact.
 template <class F>
 TFVAE_INLINE Point<F> on_circle(F radius, IntOf<F> turn) {
   using C = Format<F>;
+  using L = LaneOf<F>;
   using Int = IntOf<F>;
-  using IntLane = IntOf<LaneOf<F>>;
+  using IntLane = IntOf<L>;
   constexpr int kQuadrantBit = C::kMantissaBits - 2;
   constexpr int kTopBit = static_cast<int>(sizeof(IntLane)) * 8 - 1;
   constexpr IntLane kSignBit = std::numeric_limits<IntLane>::min();
-  const F angle = angle_from_quarter<F>(turn);
-  const F square = angle * angle;
-  const F s = angle + angle * (square * Tails<LaneOf<F>>::template sin<F>(square));
-  const F c = (LaneOf<F>(1) - square * LaneOf<F>(0.5)) + square * square * Tails<LaneOf<F>>::template cos<F>(square);
-  // The nearest quarter turn is 0, 1, 2 or 3. In an odd one sine and cosine change places; the sine is negative in 2
-  // and 3, the cosine in 1 and 2. What decides is moved to the sign bit.
+  // Half a quadrant on, the bits from kQuadrantBit up count the nearest quarter turn, and those below are the mantissa
+  // of 9/8 and the distance from it, in turns.
   const Int nearest = turn + (IntLane(1) << (kQuadrantBit - 1));
+  const F t = bit_cast<F>((nearest & ((IntLane(1) << kQuadrantBit) - 1)) | C::kOne) - L(1.125);
+  const F square = t * t;
+  const F s = t * Turns<L>::template sin<F>(square);
+  const F c = square * Turns<L>::template cos<F>(square) + L(1);
+  // Quarter turn 0, 1, 2 or 3: in an odd one sine and cosine change places; the sine is negative in 2 and 3, the cosine
+  // in 1 and 2. What decides is moved to the sign bit.
   const Int odd = nearest << (kTopBit - kQuadrantBit);
   const Int y_radius = bit_cast<Int>(radius) ^ ((nearest << (kTopBit - 1 - kQuadrantBit)) & kSignBit);
   const Int x_radius = y_radius ^ (odd & kSignBit);

@@ -65,33 +65,61 @@ def minus_two_log_tail(x: mp.mpf) -> mp.mpf:
     return -2 * (mp.log1p(x) - x + x**2 / 2) / x**3
 
 
-def sin_tail(y: mp.mpf) -> mp.mpf:
-    """``(sin(sqrt y)/sqrt y - 1) / y``."""
-    a = mp.sqrt(_away(y))
-    return (mp.sin(a) / a - 1) / a**2
+def sin_ratio(y: mp.mpf) -> mp.mpf:
+    """``sin(2 pi sqrt y) / sqrt y``."""
+    t = mp.sqrt(_away(y))
+    return mp.sin(2 * mp.pi * t) / t
 
 
-def cos_tail(y: mp.mpf) -> mp.mpf:
-    """``(cos(sqrt y) - 1 + y/2) / y^2``."""
-    a = mp.sqrt(_away(y))
-    return (mp.cos(a) - 1 + a**2 / 2) / a**4
+def cos_ratio(y: mp.mpf) -> mp.mpf:
+    """``(cos(2 pi sqrt y) - 1) / y``."""
+    t = mp.sqrt(_away(y))
+    return (mp.cos(2 * mp.pi * t) - 1) / t**2
+
+
+def table_tail(s: mp.mpf) -> mp.mpf:
+    """``(-2 log(1 - s/2) - s) / s^2``."""
+    s = _away(s)
+    return (-2 * mp.log1p(-s / 2) - s) / s**2
+
+
+def log_table() -> tuple[list, list]:
+    """Return ``-2 c`` and ``2 log c`` for 16 floats c near the reciprocals of the middles of [1/2 + i/32, ...)."""
+    reciprocals, logarithms = [], []
+    for i in range(15):
+        middle = np.float32(1 / (0.5 + (i + 0.5) / 32))
+        nearby = (np.uint32(middle.view(np.uint32)) + np.arange(-2000, 2001, dtype=np.int32).astype(np.uint32)).view(
+            np.float32
+        )
+
+        def distance(c: np.float32) -> mp.mpf:
+            exact = 2 * mp.log(mp.mpf(float(c)))
+            rounded = np.float32(float(exact))
+            return abs(mp.mpf(float(rounded)) - exact) / float(np.spacing(rounded))
+
+        best = min(nearby, key=lambda c: (distance(c), abs(c - middle)))
+        reciprocals.append(-2 * best)
+        logarithms.append(np.float32(float(2 * mp.log(mp.mpf(float(best))))))
+    return [*reciprocals, np.float32(-2)], [*logarithms, np.float32(0)]
 
 
 def main() -> None:
     """Fit and print."""
     ln2 = mp.log(2) * mp.mpf("1.0001")
-    octant = mp.pi / 4
+    octant = mp.mpf(1) / 8
+    narrow = mp.mpf(1) / 16 * mp.mpf("1.001")
     root = mp.sqrt(mp.mpf("0.5")) - 1, mp.sqrt(mp.mpf(2)) - 1
     fits = {
-        "kExpTail": (exp_tail, lambda x: 1 / exp_tail(x), -ln2, ln2, {"float": 6, "double": 13}),
-        "kMinusTwoLogTail": (
+        "exp tail": (exp_tail, lambda x: 1 / exp_tail(x), -ln2, ln2, {"float": 6, "double": 13}),
+        "minus two log tail": (
             minus_two_log_tail,
             lambda x: abs(_away(x)) ** 3 / abs(2 * mp.log1p(_away(x))),
             *root,
             {"float": 7, "double": 20},
         ),
-        "kSinTail": (sin_tail, lambda y: y + mp.mpf("1e-20"), 0, octant**2, {"float": 2, "double": 6}),
-        "kCosTail": (cos_tail, lambda y: y**2 + mp.mpf("1e-20"), 0, octant**2, {"float": 2, "double": 6}),
+        "sin": (sin_ratio, lambda y: 1 / sin_ratio(y), 0, octant**2, {"float": 3, "double": 7}),
+        "cos": (cos_ratio, lambda y: y + mp.mpf("1e-20"), 0, octant**2, {"float": 3, "double": 7}),
+        "table tail": (table_tail, lambda s: abs(_away(s)), -narrow, narrow, {"float": 3}),
     }
     for name, (target, weight, low, high, degrees) in fits.items():
         for scalar, degree in degrees.items():
@@ -100,6 +128,9 @@ def main() -> None:
             rounded = [np.float32(float(c)) if scalar == "float" else float(c) for c in coefficients]
             suffix = "f" if scalar == "float" else ""
             print("{" + ", ".join(f"{c!r}".replace("np.float32(", "").rstrip(")") + suffix for c in rounded) + "};")
+    for name, values in zip(("-2 c", "2 log c"), log_table(), strict=True):
+        print(f"// {name}")
+        print("{" + ", ".join(f"{v!r}".replace("np.float32(", "").rstrip(")") + "f" for v in values) + "};")
 
 
 if __name__ == "__main__":

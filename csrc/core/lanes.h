@@ -27,7 +27,10 @@ namespace TFVAE_ISA {
 //   to_real: integers, for double of magnitude below 2^51.
 //   at_most, at_least: a limit that lets NaN through.
 //   select_by_sign: a where the integer is negative, else b.
-//   scale, where kScales: x 2^n, rounded once.
+//   scale, where kScales: x 2^n, rounded once, for any n.  limit, there too: x with a magnitude of at most the limit,
+//   which may lose NaN.
+//   Where kTables: lookup(table, index): table[index modulo 16].  multiply_add: a b + c, rounded once.  exponent and
+//   fraction of a positive normal x: the greatest k with 2^k <= x, and x / 2^(k + 1).
 template <class F>
 struct LaneTraits;
 template <class F>
@@ -38,7 +41,7 @@ using IntOf = typename LaneTraits<F>::Int;
 template <>
 struct LaneTraits<float> {
   using Scalar = float;
-  static constexpr bool kScales = false;
+  static constexpr bool kScales = false, kTables = false;
   using Int = int32_t;
   static TFVAE_INLINE float to_real(int32_t i) { return static_cast<float>(i); }
   static TFVAE_INLINE float at_most(float x, float limit) { return x > limit ? limit : x; }
@@ -56,7 +59,7 @@ struct LaneTraits<float> {
 template <>
 struct LaneTraits<double> {
   using Scalar = double;
-  static constexpr bool kScales = false;
+  static constexpr bool kScales = false, kTables = false;
   using Int = int64_t;
   static TFVAE_INLINE double to_real(int64_t i) { return static_cast<double>(i); }
   static TFVAE_INLINE double at_most(double x, double limit) { return x > limit ? limit : x; }

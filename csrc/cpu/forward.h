@@ -41,7 +41,7 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
   NoiseBlock<A, kUnitSize> noise;
   noise.fill(stream, range.begin, range.size());
   A* kl = static_cast<A*>(p.kl);
-  alignas(64) A buffer[kUnitSize];
+  alignas(64) A buffer[kUnitSize + kLanes<VectorOf<A>>];
   A* terms = p.per_dimension ? kl + range.begin : buffer;
   with_prior<T>(p, range, [&](auto prior) { forward_elements<T>(p, range, noise.data(), prior, terms); });
   if (p.per_dimension) return;

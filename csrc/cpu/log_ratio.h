@@ -66,7 +66,7 @@ void log_ratio_unit(const LogRatioParams& p, const PhiloxStream& stream, const P
   RatioUnit<A> shared;
   shared.template fill<T>(p, range);
   NoiseBlock<A, kRatioUnitSize> noise;
-  alignas(64) A terms[kRatioUnitSize];
+  alignas(64) A terms[kRatioUnitSize + kLanes<V>];
   for (int64_t k = first; k < last; ++k) {
     const int64_t begin = k * cut.rows * cut.columns + range.begin;
     noise.fill(stream, begin, range.size());

@@ -8,24 +8,42 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// The sum of terms[0 .. count): four vectors of partial sums, then the lanes from left to right, then the rest.
+// Lane i of the result is lane i ^ Distance.
+template <class V, int Distance>
+struct Partner {
+  static constexpr int lane(int i) { return i ^ Distance; }
+};
+template <int Distance, class V>
+TFVAE_INLINE V add_partners(V v) {
+  if constexpr (Distance == 0) {
+    return v;
+  } else {
+    return add_partners<Distance / 2>(v + choose_lanes<Partner<V, Distance>>(v, v));
+  }
+}
+
+// The first `count` lanes; the rest is zero.
+template <class V>
+TFVAE_INLINE V first_lanes(V v, int64_t count) {
+  IntOf<V> lane = {};
+  for (int i = 0; i < kLanes<V>; ++i) lane[i] = i;
+  return select(lane < static_cast<IntOf<LaneOf<V>>>(count), v, V());
+}
+
+// The sum of terms[0 .. count): four vectors of partial sums, then halves of their sum until one lane is left. Whole
+// vectors may be read past the end.
 template <class A>
 TFVAE_INLINE A sum(const A* terms, int64_t count) {
   using V = VectorOf<A>;
   constexpr int W = kLanes<V>;
-  A total = 0;
+  V parts[4] = {};
   int64_t i = 0;
-  if (count >= W) {
-    V parts[4] = {};
-    for (; i + 4 * W <= count; i += 4 * W) {
-      for (int k = 0; k < 4; ++k) parts[k] += load<V>(terms + i + k * W);
-    }
-    for (; i + W <= count; i += W) parts[0] += load<V>(terms + i);
-    const V all = (parts[0] + parts[1]) + (parts[2] + parts[3]);
-    for (int lane = 0; lane < W; ++lane) total += all[lane];
+  for (; i + 4 * W <= count; i += 4 * W) {
+    for (int k = 0; k < 4; ++k) parts[k] += load<V>(terms + i + k * W);
   }
-  for (; i < count; ++i) total += terms[i];
-  return total;
+  for (; i + W <= count; i += W) parts[0] += load<V>(terms + i);
+  if (i < count) parts[1] += first_lanes(load<V>(terms + i), count - i);
+  return add_partners<W / 2>((parts[0] + parts[1]) + (parts[2] + parts[3]))[0];
 }
 
 // Rows so short that a loop over each would be mostly overhead: the compiler makes shuffles of a constant length.
@@ -38,19 +56,15 @@ inline void sum_short_rows(const A* terms, int64_t rows, A* sums) {
   }
 }
 
-template <class A>
+template <int Columns = 1, class A>
 inline void sum_rows(const A* terms, int64_t rows, int64_t columns, A* sums) {
-  switch (columns) {
-    case 1:
-      return sum_short_rows<1>(terms, rows, sums);
-    case 2:
-      return sum_short_rows<2>(terms, rows, sums);
-    case 3:
-      return sum_short_rows<3>(terms, rows, sums);
-    case 4:
-      return sum_short_rows<4>(terms, rows, sums);
-    default:
-      for (int64_t r = 0; r < rows; ++r) sums[r] = sum(terms + r * columns, columns);
+  constexpr int kShort = 15;
+  if constexpr (Columns > kShort) {
+    for (int64_t r = 0; r < rows; ++r) sums[r] = sum(terms + r * columns, columns);
+  } else if (columns == Columns) {
+    sum_short_rows<Columns>(terms, rows, sums);
+  } else {
+    sum_rows<Columns + 1>(terms, rows, columns, sums);
   }
 }
 

@@ -30,10 +30,25 @@ class SharedLoop {
   // not, because all threads of the pool are busy or wait themselves, are not needed.
   void run() {
     take_pieces();
+    // A helper has one piece left at most, and waking from a sleep takes longer than that.
+    for (int tries = 0; tries < kTriesPerPiece; ++tries) {
+      if (helpers_.try_lock()) return helpers_.unlock();
+      pause();
+    }
     const std::lock_guard<std::shared_mutex> nobody_works(helpers_);
   }
 
  private:
+  static constexpr int kTriesPerPiece = 300;
+
+  static void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
   void take_pieces() {
     for (;;) {
       const int64_t begin = next_.fetch_add(piece_, std::memory_order_relaxed);
@@ -56,7 +71,7 @@ void share_work(int64_t count, int64_t cycles, int64_t num_threads, const std::f
                 Schedule schedule) {
   // As Eigen's pool, which TensorFlow's ops run on, has it: what waking a thread has to pay for, and a piece of work
   // that is large against taking it.
-  constexpr int64_t kCyclesPerThread = 100000, kCyclesPerPiece = 40000;
+  constexpr int64_t kCyclesPerThread = 100000, kCyclesPerPiece = 20000;
   cycles = std::max<int64_t>(cycles, 1);
   const int64_t piece = std::max<int64_t>(kCyclesPerPiece / cycles, 1);
   const int64_t worthwhile = count / std::max<int64_t>(kCyclesPerThread / cycles, 1);

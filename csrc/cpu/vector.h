@@ -88,6 +88,10 @@ TFVAE_INLINE VectorU16 hardware_narrow_half(VectorF32 x) {
 #define TFVAE_HARDWARE_SCALE
 TFVAE_INLINE __m512 hardware_scale(__m512 x, __m512 n) { return _mm512_maskz_scalef_ps(0xffff, x, n); }
 TFVAE_INLINE __m512d hardware_scale(__m512d x, __m512d n) { return _mm512_maskz_scalef_pd(0xff, x, n); }
+// Of the two the magnitude that is less, with the sign of x; the limit if x is NaN.
+TFVAE_INLINE __m512 hardware_limit(__m512 x, __m512 limit) { return _mm512_maskz_range_ps(0xffff, x, limit, 2); }
+TFVAE_INLINE __m512d hardware_limit(__m512d x, __m512d limit) { return _mm512_maskz_range_pd(0xff, x, limit, 2); }
+#define TFVAE_HARDWARE_TABLES
 using HardwareInts = __m512i;
 #elif defined(__AVX2__)
 TFVAE_INLINE __m256 hardware_sqrt(__m256 x) { return _mm256_sqrt_ps(x); }
@@ -163,6 +167,8 @@ constexpr bool kHardwareScales = true;
 constexpr bool kHardwareScales = false;
 template <class V>
 V hardware_scale(V x, V n);
+template <class V>
+V hardware_limit(V x, V limit);
 #endif
 
 template <>
@@ -174,6 +180,22 @@ struct LaneTraits<VectorF32> {
   static TFVAE_INLINE VectorF32 square_root(VectorF32 x) { return hardware_sqrt(x); }
   static TFVAE_INLINE VectorF32 at_most(VectorF32 x, float limit) { return hardware_min(VectorF32() + limit, x); }
   static TFVAE_INLINE VectorF32 at_least(VectorF32 x, float limit) { return hardware_max(VectorF32() + limit, x); }
+  static TFVAE_INLINE VectorF32 limit(VectorF32 x, float limit) { return hardware_limit(x, VectorF32() + limit); }
+#ifdef TFVAE_HARDWARE_TABLES
+  static constexpr bool kTables = true;
+  static TFVAE_INLINE VectorF32 multiply_add(VectorF32 a, float b, VectorF32 c) {
+    return _mm512_fmadd_ps(a, VectorF32() + b, c);
+  }
+  static TFVAE_INLINE VectorF32 exponent(VectorF32 x) { return _mm512_maskz_getexp_ps(0xffff, x); }
+  static TFVAE_INLINE VectorF32 fraction(VectorF32 x) {
+    return _mm512_maskz_getmant_ps(0xffff, x, _MM_MANT_NORM_p5_1, _MM_MANT_SIGN_src);
+  }
+  static TFVAE_INLINE VectorF32 lookup(const float (&table)[16], VectorI32 index) {
+    return _mm512_maskz_permutexvar_ps(0xffff, bit_cast<__m512i>(index), _mm512_load_ps(table));
+  }
+#else
+  static constexpr bool kTables = false;
+#endif
   static TFVAE_INLINE VectorF32 scale(VectorF32 x, VectorF32 n) { return hardware_scale(x, n); }
   static TFVAE_INLINE VectorF32 select_by_sign(VectorI32 sign, VectorF32 a, VectorF32 b) {
     return hardware_select(sign, a, b);
@@ -192,6 +214,8 @@ struct LaneTraits<VectorF64> {
   static TFVAE_INLINE VectorF64 square_root(VectorF64 x) { return hardware_sqrt(x); }
   static TFVAE_INLINE VectorF64 at_most(VectorF64 x, double limit) { return hardware_min(VectorF64() + limit, x); }
   static TFVAE_INLINE VectorF64 at_least(VectorF64 x, double limit) { return hardware_max(VectorF64() + limit, x); }
+  static constexpr bool kTables = false;
+  static TFVAE_INLINE VectorF64 limit(VectorF64 x, double limit) { return hardware_limit(x, VectorF64() + limit); }
   static TFVAE_INLINE VectorF64 scale(VectorF64 x, VectorF64 n) { return hardware_scale(x, n); }
   static TFVAE_INLINE VectorF64 select_by_sign(VectorI64 sign, VectorF64 a, VectorF64 b) {
     return hardware_select(sign, a, b);

@@ -1,6 +1,7 @@
 // CPU kernels: unpack and check the inputs, then hand plain pointers to csrc/cpu. Each op checks everything itself: a
 // gradient op can be called without its forward op.
 #include "csrc/cpu/run.h"
+#include "csrc/cpu/share_work.h"
 #include "csrc/tf/checks.h"
 #include "csrc/tf/outputs.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -25,12 +26,12 @@ constexpr DType kDType<Eigen::bfloat16> = DType::kBFloat16;
 template <>
 constexpr DType kDType<double> = DType::kFloat64;
 
-// TensorFlow's own pool; a piece of work too small to share runs at once on the calling thread.
+// The calling thread and TensorFlow's own pool.
 ParallelFor parallel_for(OpKernelContext* context) {
   auto* workers = context->device()->tensorflow_cpu_worker_threads()->workers;
   return [workers](int64_t count, int64_t cycles, const std::function<void(int64_t, int64_t)>& body) {
-    using tensorflow::thread::ThreadPool;
-    workers->ParallelFor(count, ThreadPool::SchedulingParams::Adaptive(cycles), body);
+    share_work(count, cycles, workers->NumThreads(), body,
+               [workers](std::function<void()> task) { workers->Schedule(std::move(task)); });
   };
 }
 

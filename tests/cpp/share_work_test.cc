@@ -10,7 +10,7 @@
 namespace tfvae {
 namespace {
 
-constexpr int64_t kCycles = 10000;  // Per item: 4 make a piece, 10 are worth a thread.
+constexpr int64_t kCycles = 10000;  // Per item: 2 make a piece, 10 are worth a thread.
 
 using Tasks = std::vector<std::function<void()>>;
 
