@@ -115,6 +115,23 @@ class GraphRival:
         return run, (tensors["mean"], tensors["log_var"], tensors["dz"], dkl, tensors["seed"])
 
 
+@dataclass(frozen=True)
+class GradientFromInputs(GraphRival):
+    """The gradient alone of what the op has for it: ``mean``, ``log_var``, the seed and the upstream gradients.
+
+    Nothing is kept from a forward pass, so the graph draws its noise and computes its exponentials, as the op does.
+    """
+
+    def build(self, inputs: Inputs, which: str, ops: int) -> Call:
+        if which != "backward" or ops > 1:
+            raise Unavailable("it has the gradient alone, by the call.")
+        return super().build(inputs, which, ops)
+
+    def _backward(self, inputs: Inputs, tensors: dict[str, tf.Tensor], ops: int) -> tuple[Any, tuple[Any, ...]]:
+        both, arguments = self._both(inputs, tensors, ops)
+        return lambda *given: both(*given)[2], arguments
+
+
 def _chained(dz: tf.Tensor, dkl: tf.Tensor, dmean: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return ``dz`` and ``dkl`` of the next op in a chain, one of which hangs on the ``dmean`` of the one before."""
     if dz.shape == dmean.shape:

@@ -17,7 +17,8 @@ Rivals, all given the same arrays and the same processors, and timed in interlea
 Backward of a TensorFlow rival is the part of the graph that autodiff adds. The tensors it reads from the forward graph
 (stock: eps and both exponentials) are its inputs, as ``tf.function`` keeps them; PyTorch and JAX likewise start from
 what their autodiff kept. Computing and storing them belongs to forward, so that only ``both`` shows the whole price;
-native keeps nothing and draws the noise again.
+native keeps nothing and draws the noise again. ``stock_from_inputs`` is stock's gradient of what native's op has:
+nothing kept, the noise drawn again.
 
 Small shapes have two times: per ``call``, with the tens of microseconds that any call from Python costs, and per
 ``op``: so much longer does a call take for every further op chained behind the first in its graph, each reading what
@@ -38,8 +39,8 @@ from benchmarks._op_bench import WIDE, Builder, OpBench
 
 SHAPES = ((128, 10), (128, 32), (1024, 64), (256, 512), (4096, 1024), (8192, 4096))
 RIVALS = (
-    "native", WIDE, "native_xla", "reference", "stock", "tfp", "xla", "torch", "torch_compile", "jax",
-    "stream", "stream_fresh", "empty",
+    "native", WIDE, "native_xla", "reference", "stock", "stock_from_inputs", "tfp", "xla", "torch", "torch_compile",
+    "jax", "stream", "stream_fresh", "empty",
 )  # fmt: skip
 
 
@@ -53,6 +54,7 @@ def _builders() -> Mapping[str, Builder]:
         "native_xla": graph(_rivals_tensorflow.native, xla=True, compiled=True).build,
         "reference": graph(_rivals_tensorflow.reference).build,
         "stock": graph(_rivals_tensorflow.stock).build,
+        "stock_from_inputs": _rivals_tensorflow.GradientFromInputs(_rivals_tensorflow.stock).build,
         "tfp": graph(_rivals_tensorflow.probability).build,
         "xla": graph(_rivals_tensorflow.reference, xla=True).build,
         "torch": _rivals_torch.build_eager,

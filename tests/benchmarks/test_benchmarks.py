@@ -121,6 +121,11 @@ def test_tensorflow_rivals_compute_the_same(dtype):
         pairs = [(got_z, z), (got_kl, kl), (got_dmean, dmean), (got_dlog_var, dlog_var)]
         for got, expected in pairs:
             np.testing.assert_allclose(got.numpy().astype("float64"), expected, rtol=tolerance, atol=tolerance)
+        from_inputs = _rivals_tensorflow.GradientFromInputs(forward)
+        for got, expected in zip(from_inputs.build(inputs, "backward", 1)(), (dmean, dlog_var), strict=True):
+            np.testing.assert_allclose(got.numpy().astype("float64"), expected, rtol=tolerance, atol=tolerance)
+        with pytest.raises(_cases.Unavailable, match="gradient alone"):
+            from_inputs.build(inputs, "both", 1)
 
 
 def test_backward_alone_takes_what_forward_kept_as_input():
