@@ -79,9 +79,15 @@ def bfloat16_gain(shape: str | None = None) -> Callable[[Sequence[Row]], float |
 
 
 REPARAMETERIZE_KL = (
-    Bar("forward 4096x1024, stock TF / native", 10, 18, ratio("forward", "4096x1024", ["stock"])),
-    Bar("backward 4096x1024, stock TF / native", 7, 12, ratio("backward", "4096x1024", ["stock_from_inputs"])),
-    Bar("backward 4096x1024, stock TF with noise kept / native", 7, 12, ratio("backward", "4096x1024", ["stock"])),
+    *(
+        Bar(f"{text}, stock TF / native", must, aim, ratio(which, "4096x1024", [stock], per=per))
+        for per, place in (("op", "in a graph"), ("call", "from Python"))
+        for text, must, aim, which, stock in (
+            (f"forward 4096x1024 {place}", 10, 18, "forward", "stock"),
+            (f"backward 4096x1024 {place}", 7, 12, "backward", "stock_from_inputs"),
+            (f"backward 4096x1024 {place}, noise kept", 7, 12, "backward", "stock"),
+        )
+    ),
     Bar("forward 8192x4096, native / stream", 1.6, 1.15, ratio("forward", "8192x4096", ["native"], "stream"), True),
     Bar("backward 8192x4096, native / stream", 1.4, 1.1, ratio("backward", "8192x4096", ["native"], "stream"), True),
     Bar("forward 4096x1024, XLA's code / native in XLA", 6, None, ratio("forward", "4096x1024", ["xla"], "native_xla")),

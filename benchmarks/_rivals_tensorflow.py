@@ -87,9 +87,7 @@ class GraphRival:
                 mean = z if z.shape == mean.shape else z[0]
             return z, kls[0] if ops == 1 else _first_elements(kls)
 
-        # One tensor, because a call takes some 20 us for every argument it has.
-        seeds = tf.constant([[2013 + i, 1312] for i in range(ops)], tf.int32)
-        return run, (tensors["mean"], tensors["log_var"], seeds)
+        return run, (tensors["mean"], tensors["log_var"], _seeds(ops))
 
     def _backward(self, inputs: Inputs, tensors: dict[str, tf.Tensor], ops: int) -> tuple[Any, tuple[Any, ...]]:
         gradient = inputs.once(self.forward, lambda: Gradient(self.forward, tensors))
@@ -105,14 +103,14 @@ class GraphRival:
         return run, (tensors["dz"], gradient.dkl, *gradient.kept)
 
     def _both(self, inputs: Inputs, tensors: dict[str, tf.Tensor], ops: int) -> tuple[Any, tuple[Any, ...]]:
-        def run(mean: tf.Tensor, log_var: tf.Tensor, dz: tf.Tensor, dkl: tf.Tensor, seed: tf.Tensor) -> Any:
-            with tf.GradientTape() as tape:
-                tape.watch([mean, log_var])
-                z, kl = self.forward(mean, log_var, seed)
-            return z, kl, tape.gradient([z, kl], [mean, log_var], [dz, tf.cast(dkl, kl.dtype)])
-
         dkl = tf.cast(tensors["dkl"], _kl_dtype(self.forward, tensors))
-        return run, (tensors["mean"], tensors["log_var"], tensors["dz"], dkl, tensors["seed"])
+        return self._taped, (tensors["mean"], tensors["log_var"], tensors["dz"], dkl, tensors["seed"])
+
+    def _taped(self, mean: tf.Tensor, log_var: tf.Tensor, dz: tf.Tensor, dkl: tf.Tensor, seed: tf.Tensor) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch([mean, log_var])
+            z, kl = self.forward(mean, log_var, seed)
+        return z, kl, tape.gradient([z, kl], [mean, log_var], [dz, tf.cast(dkl, kl.dtype)])
 
 
 @dataclass(frozen=True)
@@ -123,13 +121,26 @@ class GradientFromInputs(GraphRival):
     """
 
     def build(self, inputs: Inputs, which: str, ops: int) -> Call:
-        if which != "backward" or ops > 1:
-            raise Unavailable("it has the gradient alone, by the call.")
+        if which != "backward":
+            raise Unavailable("it has the gradient alone.")
         return super().build(inputs, which, ops)
 
     def _backward(self, inputs: Inputs, tensors: dict[str, tf.Tensor], ops: int) -> tuple[Any, tuple[Any, ...]]:
-        both, arguments = self._both(inputs, tensors, ops)
-        return lambda *given: both(*given)[2], arguments
+        def run(mean: tf.Tensor, log_var: tf.Tensor, dz: tf.Tensor, dkl: tf.Tensor, seeds: tf.Tensor) -> Any:
+            dmean, dlog_vars = dz, []
+            for seed in tf.unstack(seeds):
+                dz, dkl = _chained(dz, dkl, dmean)
+                dmean, dlog_var = self._taped(mean, log_var, dz, dkl, seed)[2]
+                dlog_vars.append(dlog_var)
+            return dmean, dlog_vars[0] if ops == 1 else _first_elements(dlog_vars)
+
+        _, (*arguments, _) = self._both(inputs, tensors, ops)
+        return run, (*arguments, _seeds(ops))
+
+
+def _seeds(ops: int) -> tf.Tensor:
+    """Return a seed for every op, in one tensor, because a call takes some 20 us for every argument it has."""
+    return tf.constant([[2013 + i, 1312] for i in range(ops)], tf.int32)
 
 
 def _chained(dz: tf.Tensor, dkl: tf.Tensor, dmean: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -42,6 +42,15 @@ def rng():
 
 
 @pytest.fixture(scope="session")
+def returned_memory():
+    """For tests that tell from the size of the process how much memory a call takes."""
+    from benchmarks import peak_memory
+
+    if not peak_memory.returns_memory():
+        pytest.skip("oneDNN keeps what TensorFlow frees: run with TF_ENABLE_ONEDNN_OPTS=0, as a step of .ci/run does")
+
+
+@pytest.fixture(scope="session")
 def run_python():
     """Run Python code in a fresh process, which must not end by a signal; return it with its text output.
 

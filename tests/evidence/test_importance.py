@@ -6,7 +6,6 @@ import tensorflow as tf
 from scipy import stats
 
 import tfvae
-from benchmarks import peak_memory
 from tests.evidence.conftest import BetaBernoulli, GammaPoisson, LinearGaussian
 from tfvae import ops
 from tfvae.distributions import DiagonalNormal, Normal, StandardNormal
@@ -199,16 +198,6 @@ def test_discrete_latents_are_summed_over():
     for proposal in ("posterior", "defensive"):
         result = importance_weighted(Mixture(), data, num_samples=2000, seed=1, proposal=proposal)
         assert np.all(np.abs(result.estimate - exact) < 5 * result.standard_error)  # false alarm about 1e-6
-
-
-def test_memory_does_not_grow_with_the_samples():
-    # 27000 more log-weights of 64 examples would be 14 MB in float64; allowed are stacks and pools beyond those of few.
-    model, data = LinearGaussian("diagonal"), np.zeros([64, 3])
-    peaks = []
-    for num_samples in (3_000, 30_000):
-        _, peak = peak_memory.peak_extra(lambda k=num_samples: importance_weighted(model, data, num_samples=k, seed=1))
-        peaks.append(peak)
-    assert peaks[1] < peaks[0] + 5e6
 
 
 def test_mean_over_the_data_set_has_the_error_of_independent_estimates(x):

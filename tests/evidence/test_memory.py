@@ -15,6 +15,7 @@ from tfvae.evidence import (
     annealed_importance_sampling,
     bidirectional_monte_carlo,
     decompose,
+    importance_weighted,
     thermodynamic,
 )
 
@@ -40,10 +41,20 @@ def growth(estimate, count):
     return many - few
 
 
+pytestmark = pytest.mark.usefixtures("returned_memory")
+
+
 @pytest.fixture
 def small_passes(monkeypatch):
     monkeypatch.setattr(_draws, "PASS", 2 * _draws.BLOCK)
     monkeypatch.setattr(_free_posterior, "STEPS", 1)  # its memory is that of a step
+
+
+@pytest.mark.filterwarnings("ignore::tfvae.evidence.EvidenceWarning")
+def test_importance_weighted(make_vae):
+    # 64 examples. 27000 more log-weights of each would be 14 MB in float64.
+    model, x = make_vae(3), np.zeros([64, 6], np.float32)
+    assert growth(lambda k: importance_weighted(model, x, num_samples=k, seed=1), 3000) < 5e6
 
 
 @pytest.mark.filterwarnings("ignore::tfvae.evidence.EvidenceWarning")
