@@ -52,9 +52,10 @@ def small_passes(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::tfvae.evidence.EvidenceWarning")
 def test_importance_weighted(make_vae):
-    # 64 examples. 27000 more log-weights of each would be 14 MB in float64.
+    # 64 examples. The log-weights of 18 more passes would be 38 MB in float64. Allowed are two or three passes: some
+    # are held at once, and it takes a few until all of the allocator's blocks have their size.
     model, x = make_vae(3), np.zeros([64, 6], np.float32)
-    assert growth(lambda k: importance_weighted(model, x, num_samples=k, seed=1), 3000) < 5e6
+    assert growth(lambda k: importance_weighted(model, x, num_samples=k, seed=1), 2 * _draws.PASS) < 5e6
 
 
 @pytest.mark.filterwarnings("ignore::tfvae.evidence.EvidenceWarning")
