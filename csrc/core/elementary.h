@@ -113,10 +113,12 @@ TFVAE_INLINE F minus_two_log_by_table(F x) {
   using Table = LogTable<L>;
   const IntOf<F> index = bit_cast<IntOf<F>>(x) >> (C::kMantissaBits - 4);
   const F k = LaneTraits<F>::exponent(x + x);
-  const F s = LaneTraits<F>::lookup(Table::kMinusTwoReciprocal, index) * LaneTraits<F>::fraction(x) + L(2);  // -2 r
+  // -2 r. One rounding here and in the last line, whatever the compiler makes of sums and products, or digits are lost.
+  const F s = LaneTraits<F>::multiply_add(LaneTraits<F>::lookup(Table::kMinusTwoReciprocal, index),
+                                          LaneTraits<F>::fraction(x), broadcast<F>(L(2)));
   const F log1p = s * s * Table::template tail<F>(s) + s;
   const F rest = LaneTraits<F>::lookup(Table::kTwoLogReciprocal, index) + log1p;
-  return LaneTraits<F>::multiply_add(k, L(-2 * C::kLn2), rest);
+  return LaneTraits<F>::multiply_add(k, broadcast<F>(L(-2 * C::kLn2)), rest);
 }
 
 // -2 log(x) for normal x, 0 < x <= 1.

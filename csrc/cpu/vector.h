@@ -183,9 +183,7 @@ struct LaneTraits<VectorF32> {
   static TFVAE_INLINE VectorF32 limit(VectorF32 x, float limit) { return hardware_limit(x, VectorF32() + limit); }
 #ifdef TFVAE_HARDWARE_TABLES
   static constexpr bool kTables = true;
-  static TFVAE_INLINE VectorF32 multiply_add(VectorF32 a, float b, VectorF32 c) {
-    return _mm512_fmadd_ps(a, VectorF32() + b, c);
-  }
+  static TFVAE_INLINE VectorF32 multiply_add(VectorF32 a, VectorF32 b, VectorF32 c) { return _mm512_fmadd_ps(a, b, c); }
   static TFVAE_INLINE VectorF32 exponent(VectorF32 x) { return _mm512_maskz_getexp_ps(0xffff, x); }
   static TFVAE_INLINE VectorF32 fraction(VectorF32 x) {
     return _mm512_maskz_getmant_ps(0xffff, x, _MM_MANT_NORM_p5_1, _MM_MANT_SIGN_src);
