@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +93,7 @@ class GraphRival:
         gradient = inputs.once(self.forward, lambda: Gradient(self.forward, tensors))
 
         def run(dz: tf.Tensor, dkl: tf.Tensor, *kept: tf.Tensor) -> Any:
-            dmean, dlog_vars = dz, []
-            for _ in range(ops):
-                dz, dkl = _chained(dz, dkl, dmean)
-                dmean, dlog_var = gradient(dz, dkl, kept)
-                dlog_vars.append(dlog_var)
-            return dmean, dlog_vars[0] if ops == 1 else _first_elements(dlog_vars)
+            return _chained_gradients(dz, dkl, [lambda dz, dkl: gradient(dz, dkl, kept)] * ops)
 
         return run, (tensors["dz"], gradient.dkl, *gradient.kept)
 
@@ -127,12 +122,10 @@ class GradientFromInputs(GraphRival):
 
     def _backward(self, inputs: Inputs, tensors: dict[str, tf.Tensor], ops: int) -> tuple[Any, tuple[Any, ...]]:
         def run(mean: tf.Tensor, log_var: tf.Tensor, dz: tf.Tensor, dkl: tf.Tensor, seeds: tf.Tensor) -> Any:
-            dmean, dlog_vars = dz, []
-            for seed in tf.unstack(seeds):
-                dz, dkl = _chained(dz, dkl, dmean)
-                dmean, dlog_var = self._taped(mean, log_var, dz, dkl, seed)[2]
-                dlog_vars.append(dlog_var)
-            return dmean, dlog_vars[0] if ops == 1 else _first_elements(dlog_vars)
+            def of_seed(seed: tf.Tensor) -> Callable[..., Any]:
+                return lambda dz, dkl: self._taped(mean, log_var, dz, dkl, seed)[2]
+
+            return _chained_gradients(dz, dkl, [of_seed(seed) for seed in tf.unstack(seeds)])
 
         _, (*arguments, _) = self._both(inputs, tensors, ops)
         return run, (*arguments, _seeds(ops))
@@ -141,6 +134,16 @@ class GradientFromInputs(GraphRival):
 def _seeds(ops: int) -> tf.Tensor:
     """Return a seed for every op, in one tensor, because a call takes some 20 us for every argument it has."""
     return tf.constant([[2013 + i, 1312] for i in range(ops)], tf.int32)
+
+
+def _chained_gradients(dz: tf.Tensor, dkl: tf.Tensor, gradients: Sequence[Callable[..., Any]]) -> Any:
+    """Return ``dmean`` of the last of ``gradients`` of ``dz`` and ``dkl``, and ``dlog_var`` or what stands for all."""
+    dmean, dlog_vars = dz, []
+    for gradient in gradients:
+        dz, dkl = _chained(dz, dkl, dmean)
+        dmean, dlog_var = gradient(dz, dkl)
+        dlog_vars.append(dlog_var)
+    return dmean, dlog_vars[0] if len(dlog_vars) == 1 else _first_elements(dlog_vars)
 
 
 def _chained(dz: tf.Tensor, dkl: tf.Tensor, dmean: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

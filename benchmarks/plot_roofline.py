@@ -1,8 +1,8 @@
 """Draw docs/images/roofline.png from the measurements: ``python -m benchmarks.plot_roofline``.
 
 Time per call over the bytes a pass has to move, for every rival of the last run, beside the measured loop that only
-moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Small shapes are drawn by
-the time of the op alone where that was measured, and without the loop, whose threads take longer to start than to run.
+moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Where the time of the op
+alone was measured, in a graph, that is drawn; small shapes have no loop: its threads take longer to start than to run.
 """
 
 from __future__ import annotations

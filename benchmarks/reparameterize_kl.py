@@ -20,9 +20,9 @@ what their autodiff kept. Computing and storing them belongs to forward, so that
 native keeps nothing and draws the noise again. ``stock_from_inputs`` is stock's gradient of what native's op has:
 nothing kept, the noise drawn again.
 
-Small shapes have two times: per ``call``, with the tens of microseconds that any call from Python costs, and per
-``op``: so much longer does a call take for every further op chained behind the first in its graph, each reading what
-the one before it wrote. Ratios compare like with like: rows of one run, pass, shape, dtype and ``per``.
+Shapes of up to 4096x1024 have two times: per ``call``, with the tens of microseconds that any call from Python costs,
+and per ``op``: so much longer does a call take for every further op chained behind the first in its graph, each reading
+what the one before it wrote. Ratios compare like with like: rows of one run, pass, shape, dtype and ``per``.
 
 ``TFVAE_ISA=avx2 python -m benchmarks.reparameterize_kl`` measures another of the compiled instruction sets. The rivals'
 stored tensors at 8192x4096 in float64 take some 16 GB; leave shapes or rivals out where that is too much.

@@ -88,9 +88,7 @@ def log_table() -> tuple[list, list]:
     reciprocals, logarithms = [], []
     for i in range(15):
         middle = np.float32(1 / (0.5 + (i + 0.5) / 32))
-        nearby = (np.uint32(middle.view(np.uint32)) + np.arange(-2000, 2001, dtype=np.int32).astype(np.uint32)).view(
-            np.float32
-        )
+        nearby = (middle.view(np.int32) + np.arange(-2000, 2001, dtype=np.int32)).view(np.float32)
 
         def distance(c: np.float32) -> mp.mpf:
             exact = 2 * mp.log(mp.mpf(float(c)))
@@ -101,6 +99,10 @@ def log_table() -> tuple[list, list]:
         reciprocals.append(-2 * best)
         logarithms.append(np.float32(float(2 * mp.log(mp.mpf(float(best))))))
     return [*reciprocals, np.float32(-2)], [*logarithms, np.float32(0)]
+
+
+def _as_cpp(numbers: list) -> str:
+    return "{" + ", ".join(f"{x}f" if isinstance(x, np.float32) else repr(x) for x in numbers) + "};"
 
 
 def main() -> None:
@@ -126,11 +128,10 @@ def main() -> None:
             coefficients, worst = remez(target, weight, low, high, degree)
             print(f"// {name}<{scalar}>: weighted error {mp.nstr(worst, 3)}")
             rounded = [np.float32(float(c)) if scalar == "float" else float(c) for c in coefficients]
-            suffix = "f" if scalar == "float" else ""
-            print("{" + ", ".join(f"{c!r}".replace("np.float32(", "").rstrip(")") + suffix for c in rounded) + "};")
+            print(_as_cpp(rounded))
     for name, values in zip(("-2 c", "2 log c"), log_table(), strict=True):
         print(f"// {name}")
-        print("{" + ", ".join(f"{v!r}".replace("np.float32(", "").rstrip(")") + "f" for v in values) + "};")
+        print(_as_cpp(values))
 
 
 if __name__ == "__main__":

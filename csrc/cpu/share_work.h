@@ -69,8 +69,7 @@ class SharedLoop {
 template <class Schedule>
 void share_work(int64_t count, int64_t cycles, int64_t num_threads, const std::function<void(int64_t, int64_t)>& body,
                 Schedule schedule) {
-  // As Eigen's pool, which TensorFlow's ops run on, has it: what waking a thread has to pay for, and a piece of work
-  // that is large against taking it.
+  // What waking a thread has to pay for, as Eigen's pool has it; and a piece of work that is large against taking it.
   constexpr int64_t kCyclesPerThread = 100000, kCyclesPerPiece = 20000;
   cycles = std::max<int64_t>(cycles, 1);
   const int64_t piece = std::max<int64_t>(kCyclesPerPiece / cycles, 1);

@@ -67,3 +67,11 @@ def test_peak_memory_writes_its_rows(tmp_path, returned_memory):
     assert [(row["pass"], row["rival"]) for row in rows] == [(w, "stock") for w in ("forward", "backward", "both")]
     path.write_text("date\n")
     assert peak_memory.main(["--output", str(path)]) == 2
+
+
+def test_a_process_that_keeps_freed_memory_is_not_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(peak_memory, "returns_memory", lambda: False)
+    path = tmp_path / "peak_memory.csv"
+    assert peak_memory.main(["--output", str(path)]) == 2
+    assert "set TF_ENABLE_ONEDNN_OPTS=0" in capsys.readouterr().err
+    assert not path.exists()

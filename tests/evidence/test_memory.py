@@ -19,6 +19,8 @@ from tfvae.evidence import (
     thermodynamic,
 )
 
+pytestmark = pytest.mark.usefixtures("returned_memory")
+
 
 @pytest.fixture(scope="module")
 def make_vae():
@@ -39,9 +41,6 @@ def growth(estimate, count):
     """Return by how many bytes the peak of ``estimate(10 count)`` is above that of ``estimate(count)``."""
     few, many = (peak_memory.peak_extra(lambda k=k: estimate(k))[1] for k in (count, 10 * count))
     return many - few
-
-
-pytestmark = pytest.mark.usefixtures("returned_memory")
 
 
 @pytest.fixture
