@@ -12,14 +12,27 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// Both words give their low m bits, m the mantissa bits of F. The first normal is y of the point, the second x.
+// -2 log of the fraction of 1 that the low m bits of a word are, m the mantissa bits of F.
+template <class F>
+TFVAE_INLINE F minus_two_log_of_uniform(IntOf<F> word) {
+  using C = Format<F>;
+  using L = LaneOf<F>;
+  constexpr IntOf<L> kMantissa = (IntOf<L>(1) << C::kMantissaBits) - 1;
+  constexpr L kSmallest = static_cast<L>(1e-7);
+  if constexpr (LaneTraits<F>::kTables) {
+    constexpr L kUnit = IntOf<L>(1) << C::kMantissaBits;
+    const F count = LaneTraits<F>::at_least(LaneTraits<F>::to_real(word & kMantissa), kSmallest * kUnit);
+    return minus_two_log_by_table<C::kMantissaBits, F>(count);
+  } else {
+    const F u = bit_cast<F>((word & kMantissa) | C::kOne) - L(1);
+    return minus_two_log_by_polynomial<F>(LaneTraits<F>::at_least(u, kSmallest));
+  }
+}
+
+// Both words give their low m bits. The first normal is y of the point, the second x.
 template <class F>
 TFVAE_INLINE Point<F> box_muller(IntOf<F> radius_word, IntOf<F> turn_word) {
-  using C = Format<F>;
-  constexpr IntOf<LaneOf<F>> kMantissa = (IntOf<LaneOf<F>>(1) << C::kMantissaBits) - 1;
-  constexpr LaneOf<F> kSmallest = static_cast<LaneOf<F>>(1e-7);
-  const F u = LaneTraits<F>::at_least(bit_cast<F>((radius_word & kMantissa) | C::kOne) - LaneOf<F>(1), kSmallest);
-  return on_circle<F>(LaneTraits<F>::square_root(minus_two_log<F>(u)), turn_word);
+  return on_circle<F>(LaneTraits<F>::square_root(minus_two_log_of_uniform<F>(radius_word)), turn_word);
 }
 
 }  // namespace TFVAE_ISA

@@ -49,41 +49,46 @@ struct FloatFormat<double> {
 template <class F>
 using Format = FloatFormat<LaneOf<F>>;
 
-// exp(x), exp(x) - 1 and exp(x) - 1 - x, the last two without cancellation near 0.
+// exp(x / 2), and near 0, where it would cancel, exp(x / 2) - 1 and exp(x / 2) - 1 - x / 2.
 template <class F>
-struct Exponential {
+struct HalfExponential {
   F value;
+  MaskOf<F> near;  // Where the next two hold: about |x| <= 2 ln 2.
   F minus_one;
-  F minus_one_minus_x;
+  F minus_one_minus_half;
 };
 
-// x = n ln 2 + r for an even n, and exp(x) = exp(r) 2^n: by an instruction, which makes NaN, 0 and inf of n whatever r
-// is, or in two equal factors, because 2^n leaves the range of normal numbers before exp(x) does.
+// x / 2 = n ln 2 + r / 2 for an even n, and exp(x / 2) = exp(r / 2) 2^n: by an instruction, which makes NaN, 0 and inf
+// of n whatever r is, or in two equal factors, because 2^n leaves the range of normal numbers before exp(x / 2) does.
 template <class F>
-TFVAE_INLINE Exponential<F> exponential(F x) {
+TFVAE_INLINE HalfExponential<F> half_exponential(F x) {
   using C = Format<F>;
   using L = LaneOf<F>;
   F limited = x;
   if constexpr (!LaneTraits<F>::kScales) {
-    limited = LaneTraits<F>::at_least(LaneTraits<F>::at_most(x, C::kExpHighest), C::kExpLowest);
+    limited = LaneTraits<F>::at_least(LaneTraits<F>::at_most(x, 2 * C::kExpHighest), 2 * C::kExpLowest);
   }
-  const F rounded = limited * C::kLog2E + C::kRounder;
+  const F rounded = limited * (C::kLog2E / 2) + C::kRounder;
   const F n = rounded - C::kRounder;
-  F r = (limited - n * C::kLn2High) - n * C::kLn2Low;
-  if constexpr (LaneTraits<F>::kScales) r = LaneTraits<F>::limit(r, L(1));
-  const F r_excess = r * r * Tails<L>::template exp<F>(r);
-  const F r_minus_one = r + r_excess;
+  F r = (limited - n * (2 * C::kLn2High)) - n * (2 * C::kLn2Low);
+  if constexpr (LaneTraits<F>::kScales) r = LaneTraits<F>::limit(r, L(2));
+  const F excess = r * r * Tails<L>::template half_exp<F>(r);
+  const F minus_one = r * L(0.5) + excess;
   F value;
   if constexpr (LaneTraits<F>::kScales) {
-    value = LaneTraits<F>::scale(r_minus_one + L(1), n);
+    value = LaneTraits<F>::scale(minus_one + L(1), n);
   } else {
     const IntOf<F> half_n = bit_cast<IntOf<F>>(rounded) - C::kRounderBits;
     const F factor = bit_cast<F>((half_n + C::kExponentBias) << C::kMantissaBits);
-    value = (r_minus_one * factor + factor) * factor;
+    value = (minus_one * factor + factor) * factor;
   }
-  const auto near = n == L(0);
-  const F minus_one = select(near, r_minus_one, value - L(1));
-  return {value, minus_one, select(near, r_excess, minus_one - x)};
+  return {value, n == L(0), minus_one, excess};
+}
+
+// exp(x). A doubled x is exact.
+template <class F>
+TFVAE_INLINE F exponential(F x) {
+  return half_exponential<F>(x + x).value;
 }
 
 // x = 2^k (1 + f) with 1 + f between the roots of 1/2 and 2.
@@ -104,15 +109,17 @@ TFVAE_INLINE F minus_two_log_by_polynomial(F x) {
   return (f * L(-2) + (square + tail)) + k * (-2 * C::kLn2High * kUnit);
 }
 
-// x = 2^k m with 1/2 <= m < 1, and m = (1 + r) / c with c from a table of 16 by the leading bits of m. Where m is next
-// to 1, c is 1 and its logarithm 0, so that nothing cancels.
-template <class F>
+// -2 log(x / 2^Scale). x / 2^Scale = 2^k m with 1/2 <= m < 1, and m = (1 + r) / c with c from a table of 16 by the
+// leading bits of m. Where m is next to 1, c is 1 and its logarithm 0, so that nothing cancels.
+template <int Scale, class F>
 TFVAE_INLINE F minus_two_log_by_table(F x) {
   using C = Format<F>;
   using L = LaneOf<F>;
+  using Int = IntOf<L>;
   using Table = LogTable<L>;
-  const IntOf<F> index = bit_cast<IntOf<F>>(x) >> (C::kMantissaBits - 4);
-  const F k = LaneTraits<F>::exponent(x + x);
+  const IntOf<F> bits = bit_cast<IntOf<F>>(x);
+  const IntOf<F> index = bits >> (C::kMantissaBits - 4);
+  const F k = LaneTraits<F>::exponent(bit_cast<F>(bits + (Int(1 - Scale) << C::kMantissaBits)));
   // -2 r. One rounding here and in the last line, whatever the compiler makes of sums and products, or digits are lost.
   const F s = LaneTraits<F>::multiply_add(LaneTraits<F>::lookup(Table::kMinusTwoReciprocal, index),
                                           LaneTraits<F>::fraction(x), broadcast<F>(L(2)));
@@ -125,7 +132,7 @@ TFVAE_INLINE F minus_two_log_by_table(F x) {
 template <class F>
 TFVAE_INLINE F minus_two_log(F x) {
   if constexpr (LaneTraits<F>::kTables) {
-    return minus_two_log_by_table<F>(x);
+    return minus_two_log_by_table<0, F>(x);
   } else {
     return minus_two_log_by_polynomial<F>(x);
   }

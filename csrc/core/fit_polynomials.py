@@ -53,10 +53,10 @@ def _away(x: mp.mpf) -> mp.mpf:
     return x if abs(x) > mp.mpf(10) ** -25 else mp.mpf(10) ** -25
 
 
-def exp_tail(x: mp.mpf) -> mp.mpf:
-    """``(exp(x) - 1 - x) / x^2``."""
+def half_exp_tail(x: mp.mpf) -> mp.mpf:
+    """``(exp(x / 2) - 1 - x / 2) / x^2``."""
     x = _away(x)
-    return (mp.expm1(x) - x) / x**2
+    return (mp.expm1(x / 2) - x / 2) / x**2
 
 
 def minus_two_log_tail(x: mp.mpf) -> mp.mpf:
@@ -81,6 +81,12 @@ def table_tail(s: mp.mpf) -> mp.mpf:
     """``(-2 log(1 - s/2) - s) / s^2``."""
     s = _away(s)
     return (-2 * mp.log1p(-s / 2) - s) / s**2
+
+
+def table_weight(s: mp.mpf) -> mp.mpf:
+    """Return ``s^2`` over the logarithm that ``table_tail(s)`` is a part of: all of it, or at least 1/16 for s < 0."""
+    s = _away(s)
+    return abs(s) if s > 0 else 16 * s**2
 
 
 def log_table() -> tuple[list, list]:
@@ -109,10 +115,9 @@ def main() -> None:
     """Fit and print."""
     ln2 = mp.log(2) * mp.mpf("1.0001")
     octant = mp.mpf(1) / 8
-    narrow = mp.mpf(1) / 16 * mp.mpf("1.001")
     root = mp.sqrt(mp.mpf("0.5")) - 1, mp.sqrt(mp.mpf(2)) - 1
     fits = {
-        "exp tail": (exp_tail, lambda x: 1 / exp_tail(x), -ln2, ln2, {"float": 6, "double": 13}),
+        "half exp tail": (half_exp_tail, lambda x: 1 / half_exp_tail(x), -2 * ln2, 2 * ln2, {"float": 6, "double": 13}),
         "minus two log tail": (
             minus_two_log_tail,
             lambda x: abs(_away(x)) ** 3 / abs(2 * mp.log1p(_away(x))),
@@ -120,8 +125,8 @@ def main() -> None:
             {"float": 7, "double": 20},
         ),
         "sin": (sin_ratio, lambda y: 1 / sin_ratio(y), 0, octant**2, {"float": 3, "double": 7}),
-        "cos": (cos_ratio, lambda y: y + mp.mpf("1e-20"), 0, octant**2, {"float": 3, "double": 7}),
-        "table tail": (table_tail, lambda s: abs(_away(s)), -narrow, narrow, {"float": 3}),
+        "cos": (cos_ratio, lambda y: y + mp.mpf("1e-20"), 0, octant**2, {"float": 2, "double": 7}),
+        "table tail": (table_tail, table_weight, mp.mpf("-0.036"), mp.mpf(1) / 16, {"float": 2}),
     }
     for name, (target, weight, low, high, degrees) in fits.items():
         for scalar, degree in degrees.items():

@@ -9,21 +9,27 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// exp(log_var) - 1 from h = exponential(log_var / 2), without cancellation near 0: expm1(2h) = expm1(h) (exp(h) + 1).
+// exp(log_var) - 1 from h = half_exponential(log_var), without cancellation near 0: with e = exp(log_var / 2) - 1 it is
+// e^2 + 2 e.
 template <class F>
-TFVAE_INLINE F variance_minus_one(const Exponential<F>& h) {
-  return h.minus_one * (h.value + LaneOf<F>(1));
+TFVAE_INLINE F variance_minus_one(const HalfExponential<F>& h) {
+  const F root = select(h.near, h.minus_one, h.value);
+  return root * root + select(h.near, h.minus_one + h.minus_one, broadcast<F>(LaneOf<F>(-1)));
 }
 
-// (distance^2 + expm1(log_var) - log_var) / 2 likewise: expm1(2h) - 2h = expm1(h)^2 + 2 (expm1(h) - h).
+// exp(log_var) - 1 - log_var likewise: e^2 + 2 (e - log_var / 2). Away from 0 it is exp(log_var / 2)^2 - (1 + log_var),
+// unless the square is rounded before the rest is added: that would lose a digit.
 template <class F>
-TFVAE_INLINE F divergence(F square_distance, const Exponential<F>& h) {
-  return (square_distance + h.minus_one * h.minus_one) * LaneOf<F>(0.5) + h.minus_one_minus_x;
-}
-
-template <class F>
-TFVAE_INLINE Exponential<F> exponential_of_half(F log_var) {
-  return exponential<F>(log_var * LaneOf<F>(0.5));
+TFVAE_INLINE F variance_excess(F log_var, const HalfExponential<F>& h) {
+  using L = LaneOf<F>;
+  F root = h.value, rest = L(-1) - log_var;
+  if constexpr (!kFusesMultiplyAdd) {
+    root = h.value - L(1);
+    rest = (root + root) - log_var;
+  }
+  root = select(h.near, h.minus_one, root);
+  rest = select(h.near, h.minus_one_minus_half + h.minus_one_minus_half, rest);
+  return root * root + rest;
 }
 
 // A diagonal Gaussian prior N(mean, exp(log_var)).
@@ -36,28 +42,31 @@ struct Prior {
 // exp(-log_var) of the prior.
 template <class F>
 TFVAE_INLINE F precision(const Prior<F>& prior) {
-  return exponential<F>(-prior.log_var).value;
+  return exponential<F>(-prior.log_var);
 }
 
+// z, and twice the KL as the sum of two terms.
 template <class F>
 struct Sample {
   F z;
-  F kl;
+  F square_distance;  // (mean - prior mean)^2 / prior variance
+  F excess;           // expm1(l) - l with l = log_var - prior log_var
+
+  TFVAE_INLINE F kl() const { return (square_distance + excess) * LaneOf<F>(0.5); }
 };
 
 template <class F>
 TFVAE_INLINE Sample<F> sample(F mean, F log_var, F eps) {
-  const Exponential<F> h = exponential_of_half<F>(log_var);
-  return {mean + h.value * eps, divergence<F>(mean * mean, h)};
+  const HalfExponential<F> h = half_exponential<F>(log_var);
+  return {mean + h.value * eps, mean * mean, variance_excess<F>(log_var, h)};
 }
 
-// KL(q || prior) = ((mean - prior mean)^2 / prior variance + expm1(l) - l) / 2 with l = log_var - prior log_var.
 template <class F>
 TFVAE_INLINE Sample<F> sample(F mean, F log_var, F eps, const Prior<F>& prior) {
-  const F sigma = exponential_of_half<F>(log_var).value;
+  const F sigma = half_exponential<F>(log_var).value;
   const F distance = mean - prior.mean;
-  const F square_distance = distance * distance * precision<F>(prior);
-  return {mean + sigma * eps, divergence<F>(square_distance, exponential_of_half<F>(log_var - prior.log_var))};
+  const F l = log_var - prior.log_var;
+  return {mean + sigma * eps, distance * distance * precision<F>(prior), variance_excess<F>(l, half_exponential<F>(l))};
 }
 
 template <class F>
@@ -68,7 +77,7 @@ struct Gradients {
 
 template <class F>
 TFVAE_INLINE Gradients<F> gradients(F mean, F log_var, F eps, F dz, F dkl) {
-  const Exponential<F> h = exponential_of_half<F>(log_var);
+  const HalfExponential<F> h = half_exponential<F>(log_var);
   return {dz + dkl * mean, (dz * (h.value * eps) + dkl * variance_minus_one<F>(h)) * LaneOf<F>(0.5)};
 }
 
@@ -80,10 +89,10 @@ struct PriorGradients {
 
 template <class F>
 TFVAE_INLINE PriorGradients<F> gradients(F mean, F log_var, F eps, F dz, F dkl, const Prior<F>& prior) {
-  const F sigma = exponential_of_half<F>(log_var).value;
+  const F sigma = half_exponential<F>(log_var).value;
   const F distance = mean - prior.mean;
   const F pull = distance * precision<F>(prior);
-  const F ratio_minus_one = variance_minus_one<F>(exponential_of_half<F>(log_var - prior.log_var));
+  const F ratio_minus_one = variance_minus_one<F>(half_exponential<F>(log_var - prior.log_var));
   const F half_dkl = dkl * LaneOf<F>(0.5);
   return {{dz + dkl * pull, dz * (sigma * eps) * LaneOf<F>(0.5) + half_dkl * ratio_minus_one},
           {-dkl * pull, -half_dkl * (ratio_minus_one + distance * pull)}};
@@ -101,7 +110,13 @@ struct RatioTerms {
 // log q(z) - log p(z) = (z - prior mean)^2 / (2 prior variance) - eps^2 / 2 + (prior log_var - log_var) / 2, of which
 // the last term is the same for all samples and left to the caller.
 template <class F>
-TFVAE_INLINE Sample<F> ratio_sample(const RatioTerms<F>& t, F eps) {
+struct RatioSample {
+  F z;
+  F log_ratio;
+};
+
+template <class F>
+TFVAE_INLINE RatioSample<F> ratio_sample(const RatioTerms<F>& t, F eps) {
   const F z = t.mean + t.sigma * eps;
   const F distance = z - t.prior_mean;
   return {z, (distance * distance * t.prior_precision - eps * eps) * LaneOf<F>(0.5)};

@@ -22,6 +22,13 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
+// Whether a product and the sum it goes into are rounded once.
+#if defined(__FMA__) || defined(__aarch64__) || defined(__CUDA_ARCH__)
+constexpr bool kFusesMultiplyAdd = true;
+#else
+constexpr bool kFusesMultiplyAdd = false;
+#endif
+
 // What differs between a scalar and a vector; specialised for vectors in csrc/cpu/vector.h.
 //   Scalar: the type of one lane.  Int: signed integers of the same size and count.
 //   to_real: integers, for double of magnitude below 2^51.
@@ -37,6 +44,8 @@ template <class F>
 using LaneOf = typename LaneTraits<F>::Scalar;
 template <class F>
 using IntOf = typename LaneTraits<F>::Int;
+template <class F>
+using MaskOf = decltype(F() == F());
 
 template <>
 struct LaneTraits<float> {

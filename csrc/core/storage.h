@@ -52,8 +52,16 @@ inline auto with_type(DType dtype, Body body) {
   }
 }
 
-// 32-bit lanes (I: int32_t or a vector of them) hold the pattern: widen takes its bits with zeros above them, narrow
-// gives it as a signed 16-bit number.
+// 32-bit lanes (I: int32_t or a vector of them) whose upper half is the pattern of x; the lower half is to be cut off.
+template <class F, class I>
+TFVAE_INLINE I round_to_bfloat16(F x) {
+  const I bits = bit_cast<I>(x);
+  const I rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  return select(x != x, bits | 0x400000, rounded);
+}
+
+// Here the lanes hold the pattern: widen takes its bits with zeros above them, narrow gives it as a signed 16-bit
+// number.
 template <class F, class I>
 TFVAE_INLINE F widen_bfloat16(I bits) {
   return bit_cast<F>(bits << 16);
@@ -61,9 +69,7 @@ TFVAE_INLINE F widen_bfloat16(I bits) {
 
 template <class F, class I>
 TFVAE_INLINE I narrow_bfloat16(F x) {
-  const I bits = bit_cast<I>(x);
-  const I rounded = bits + 0x7fff + ((bits >> 16) & 1);
-  return select(x != x, bits | 0x400000, rounded) >> 16;
+  return round_to_bfloat16<F, I>(x) >> 16;
 }
 
 template <class F, class I>

@@ -9,6 +9,7 @@
 #include "csrc/cpu/elements.h"
 #include "csrc/cpu/noise.h"
 #include "csrc/cpu/partition.h"
+#include "csrc/cpu/prior.h"
 #include "csrc/cpu/rows.h"
 
 namespace tfvae {
@@ -21,7 +22,7 @@ struct PriorGradientPlace {
   T* log_var;
 };
 
-template <class T, class PriorPlace, class Out>
+template <class T, bool kStreamed, class PriorPlace, class Out>
 TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range, const Arithmetic<T>* eps,
                                     const Arithmetic<T>* dkl, const PriorPlace& prior,
                                     const PriorGradientPlace<Out>& dprior) {
@@ -29,8 +30,8 @@ TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range,
   const T* mean = static_cast<const T*>(p.mean) + range.begin;
   const T* log_var = static_cast<const T*>(p.log_var) + range.begin;
   const T* dz = static_cast<const T*>(p.dz) + range.begin;
-  T* dmean = static_cast<T*>(p.dmean) + range.begin;
-  T* dlog_var = static_cast<T*>(p.dlog_var) + range.begin;
+  const Output<kStreamed, T> dmean = {static_cast<T*>(p.dmean) + range.begin};
+  const Output<kStreamed, T> dlog_var = {static_cast<T*>(p.dlog_var) + range.begin};
   for_vectors<V>(range.size(), [&](int64_t i, auto access) {
     const V m = access.get(mean + i), l = access.get(log_var + i), e = access.get(eps + i);
     const V gz = access.get(dz + i), gkl = access.get(dkl + i);
@@ -49,7 +50,7 @@ TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range,
 }
 
 // prior_sums: for a shared prior, what the gradients by it are added to: `columns` for its mean, as many for log_var.
-template <class T>
+template <class T, bool kStreamed>
 void backward_unit(const BackwardParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
                    double* prior_sums) {
   using A = Arithmetic<T>;
@@ -67,7 +68,7 @@ void backward_unit(const BackwardParams& p, const PhiloxStream& stream, const Pa
   with_prior<T>(p, range, [&](auto prior) {
     if (p.prior == PriorShape::kShared) {
       alignas(64) A dmean[kUnitSize], dlog_var[kUnitSize];
-      backward_elements<T>(p, range, noise.data(), dkl, prior, PriorGradientPlace<A>{dmean, dlog_var});
+      backward_elements<T, kStreamed>(p, range, noise.data(), dkl, prior, PriorGradientPlace<A>{dmean, dlog_var});
       add_columns<kUnitSize>(dmean, range.rows, range.width(), prior_sums + range.column);
       add_columns<kUnitSize>(dlog_var, range.rows, range.width(), prior_sums + cut.columns + range.column);
     } else {
@@ -75,7 +76,7 @@ void backward_unit(const BackwardParams& p, const PhiloxStream& stream, const Pa
       if (p.prior == PriorShape::kFull) {
         dprior = {static_cast<T*>(p.dprior_mean) + range.begin, static_cast<T*>(p.dprior_log_var) + range.begin};
       }
-      backward_elements<T>(p, range, noise.data(), dkl, prior, dprior);
+      backward_elements<T, kStreamed>(p, range, noise.data(), dkl, prior, dprior);
     }
   });
 }

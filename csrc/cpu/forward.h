@@ -7,6 +7,7 @@
 #include "csrc/cpu/elements.h"
 #include "csrc/cpu/noise.h"
 #include "csrc/cpu/partition.h"
+#include "csrc/cpu/prior.h"
 #include "csrc/cpu/rows.h"
 
 namespace tfvae {
@@ -17,39 +18,60 @@ TFVAE_INLINE Sample<V> sample(V mean, V log_var, V eps, NoPrior) {
   return sample<V>(mean, log_var, eps);
 }
 
-// z of the range, and its KL terms to `terms`, which may be the output itself.
-template <class T, class PriorPlace>
-TFVAE_INLINE void forward_elements(const ForwardParams& p, const Range& range, const Arithmetic<T>* eps,
-                                   const PriorPlace& prior, Arithmetic<T>* terms) {
-  using V = VectorOf<Arithmetic<T>>;
+// z of `count` elements of the range from `first` on; calls take(i, access, sample) for vectors of them.
+template <class T, bool kStreamed, class PriorPlace, class Take>
+TFVAE_INLINE void forward_elements(const ForwardParams& p, const Range& range, int64_t first, int64_t count,
+                                   const Arithmetic<T>* eps, const PriorPlace& prior, Take take) {
   const T* mean = static_cast<const T*>(p.mean) + range.begin;
   const T* log_var = static_cast<const T*>(p.log_var) + range.begin;
-  T* z = static_cast<T*>(p.z) + range.begin;
-  for_vectors<V>(range.size(), [&](int64_t i, auto access) {
+  const Output<kStreamed, T> z = {static_cast<T*>(p.z) + range.begin};
+  for_vectors<VectorOf<Arithmetic<T>>, kTogether>(count, [&](int64_t offset, auto access) {
+    using V = typename decltype(access)::Vector;
+    const int64_t i = first + offset;
     const Sample<V> s = sample<V>(access.get(mean + i), access.get(log_var + i), access.get(eps + i),
                                   prior_vector<V>(access, prior, i));
     access.put(z + i, s.z);
-    access.put(terms + i, s.kl);
+    take(i, access, s);
   });
 }
 
-template <class T>
+template <class T, bool kStreamed>
 void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
                   Arithmetic<T>* partials) {
   using A = Arithmetic<T>;
+  using V = VectorOf<A>;
   const Range range = range_of_unit(cut, unit);
   NoiseBlock<A, kUnitSize> noise;
   noise.fill(stream, range.begin, range.size());
   A* kl = static_cast<A*>(p.kl);
-  alignas(64) A buffer[kUnitSize + kLanes<VectorOf<A>>];
-  A* terms = p.per_dimension ? kl + range.begin : buffer;
-  with_prior<T>(p, range, [&](auto prior) { forward_elements<T>(p, range, noise.data(), prior, terms); });
-  if (p.per_dimension) return;
-  if (cut.units_per_row > 1) {
-    partials[unit] = sum(terms, range.size());
-  } else {
-    sum_rows(terms, range.rows, cut.columns, kl + range.row);
-  }
+  with_prior<T>(p, range, [&](auto prior) {
+    if (p.per_dimension) {
+      forward_elements<T, kStreamed>(
+          p, range, 0, range.size(), noise.data(), prior,
+          [&](int64_t i, auto access, const auto& s) { access.put(kl + range.begin + i, s.kl()); });
+    } else if (kTogether > 1 && range.width() >= kTogether * kLanes<V>) {
+      A* sums = cut.units_per_row > 1 ? partials + unit : kl + range.row;
+      for (int64_t row = 0; row < range.rows; ++row) {
+        RowSum<V> squares, excesses;
+        forward_elements<T, kStreamed>(p, range, row * range.width(), range.width(), noise.data(), prior,
+                                       [&](int64_t, auto access, const auto& s) {
+                                         squares.add(access, s.square_distance);
+                                         excesses.add(access, s.excess);
+                                       });
+        squares.add(excesses);
+        sums[row] = squares.value() * A(0.5);
+      }
+    } else {
+      alignas(64) A terms[kUnitSize + kLanes<V>];
+      forward_elements<T, kStreamed>(p, range, 0, range.size(), noise.data(), prior,
+                                     [&](int64_t i, auto access, const auto& s) { access.put(terms + i, s.kl()); });
+      if (cut.units_per_row > 1) {
+        partials[unit] = sum(terms, range.size());
+      } else {
+        sum_rows(terms, range.rows, cut.columns, kl + range.row);
+      }
+    }
+  });
 }
 
 }  // namespace TFVAE_ISA

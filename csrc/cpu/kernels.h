@@ -41,9 +41,11 @@ struct Forward {
     const Partition c = cut(p);
     with_type(p.dtype, [&](auto tag) {
       using T = typename decltype(tag)::T;
-      for (int64_t unit = begin; unit < end; ++unit) {
-        forward_unit<T>(p, stream, c, unit, static_cast<Arithmetic<T>*>(scratch));
-      }
+      with_streamed(is_streamed<T>(p, p.rows, p.z), [&](auto way) {
+        for (int64_t unit = begin; unit < end; ++unit) {
+          forward_unit<T, way.kStreamed>(p, stream, c, unit, static_cast<Arithmetic<T>*>(scratch));
+        }
+      });
     });
   }
 
@@ -119,8 +121,11 @@ struct Backward {
     const Partition c = cut(p);
     with_type(p.dtype, [&](auto tag) {
       using T = typename decltype(tag)::T;
-      Sums::for_units(p, c, scratch, begin, end,
-                      [&](int64_t unit, double* sums) { backward_unit<T>(p, stream, c, unit, sums); });
+      const bool streamed = is_streamed<T>(p, p.rows, p.dmean, p.dz) && is_streamed<T>(p, p.rows, p.dlog_var, p.dz);
+      with_streamed(streamed, [&](auto way) {
+        Sums::for_units(p, c, scratch, begin, end,
+                        [&](int64_t unit, double* sums) { backward_unit<T, way.kStreamed>(p, stream, c, unit, sums); });
+      });
     });
   }
 
@@ -146,11 +151,14 @@ struct LogRatio {
     const Partition c = cut(p);
     with_type(p.dtype, [&](auto tag) {
       using T = typename decltype(tag)::T;
-      for (int64_t item = begin; item < end; ++item) {
-        const int64_t first = item / c.units * kSamplesPerItem;
-        const int64_t last = first + kSamplesPerItem < p.num_samples ? first + kSamplesPerItem : p.num_samples;
-        log_ratio_unit<T>(p, stream, c, item % c.units, first, last, static_cast<Arithmetic<T>*>(scratch));
-      }
+      with_streamed(is_streamed<T>(p, p.num_samples * p.rows, p.z), [&](auto way) {
+        for (int64_t item = begin; item < end; ++item) {
+          const int64_t first = item / c.units * kSamplesPerItem;
+          const int64_t last = first + kSamplesPerItem < p.num_samples ? first + kSamplesPerItem : p.num_samples;
+          log_ratio_unit<T, way.kStreamed>(p, stream, c, item % c.units, first, last,
+                                           static_cast<Arithmetic<T>*>(scratch));
+        }
+      });
     });
   }
 

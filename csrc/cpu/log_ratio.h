@@ -7,6 +7,7 @@
 #include "csrc/cpu/elements.h"
 #include "csrc/cpu/noise.h"
 #include "csrc/cpu/partition.h"
+#include "csrc/cpu/prior.h"
 #include "csrc/cpu/rows.h"
 
 namespace tfvae {
@@ -29,7 +30,7 @@ class RatioUnit {
       for_vectors<V>(range.size(), [&](int64_t i, auto access) {
         const V l = access.get(log_var + i);
         store(mean_ + i, access.get(mean + i));
-        store(sigma_ + i, exponential<V>(l * A(0.5)).value);
+        store(sigma_ + i, half_exponential<V>(l).value);
         put_prior(i, l, prior_vector<V>(access, prior, i));
       });
     });
@@ -57,7 +58,7 @@ class RatioUnit {
 };
 
 // The samples [first, last) of one unit. partials: [num_samples, units] sums where a row has several units.
-template <class T>
+template <class T, bool kStreamed>
 void log_ratio_unit(const LogRatioParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
                     int64_t first, int64_t last, Arithmetic<T>* partials) {
   using A = Arithmetic<T>;
@@ -70,11 +71,11 @@ void log_ratio_unit(const LogRatioParams& p, const PhiloxStream& stream, const P
   for (int64_t k = first; k < last; ++k) {
     const int64_t begin = k * cut.rows * cut.columns + range.begin;
     noise.fill(stream, begin, range.size());
-    T* z = static_cast<T*>(p.z) + begin;
+    const Output<kStreamed, T> z = {static_cast<T*>(p.z) + begin};
     for_vectors<V>(range.size(), [&](int64_t i, auto access) {
-      const Sample<V> s = ratio_sample<V>(shared.terms(i), access.get(noise.data() + i));
+      const RatioSample<V> s = ratio_sample<V>(shared.terms(i), access.get(noise.data() + i));
       access.put(z + i, s.z);
-      access.put(terms + i, s.kl + shared.shared(i));
+      access.put(terms + i, s.log_ratio + shared.shared(i));
     });
     if (cut.units_per_row > 1) {
       partials[k * cut.units + unit] = sum(terms, range.size());

@@ -28,19 +28,18 @@ inline void normals(DType dtype, const int64_t seed[2], int64_t begin, int64_t c
 }
 
 inline void words(const int64_t seed[2], int64_t count, uint32_t* out) {
-  const PhiloxSchedule schedule(stream_of_seed(seed[0], seed[1]), 0);
-  constexpr int W = kLanes<VectorF32>;
-  constexpr int64_t kPairSize = 2 * kStepSize<float>;
-  float block[kPairSize];
-  uint32_t bits[kPairSize];
-  for (int64_t done = 0; done < count; done += kPairSize) {
-    words_of_two_steps(static_cast<uint64_t>(done) / 4, schedule, block);
+  PhiloxSchedule<float> schedule(stream_of_seed(seed[0], seed[1]), 0);
+  constexpr int64_t kBlock = kBlockSize<float>, kChain = kChainGroups * 4;
+  float block[kBlock];
+  uint32_t bits[kBlock];
+  for (int64_t done = 0; done < count; done += kBlock) {
+    next_words(&schedule, block);
     __builtin_memcpy(bits, block, sizeof(bits));
-    const int64_t size = count - done < kPairSize ? count - done : kPairSize;
+    const int64_t size = count - done < kBlock ? count - done : kBlock;
     for (int64_t i = 0; i < size; ++i) {
-      const int64_t step = i / kStepSize<float>, group = i % kStepSize<float> / 4;
-      const int64_t lane = group % (W / 4) * 4 + group / (W / 4);  // Undoes groups_of_lanes.
-      out[done + i] = bits[step * kStepSize<float> + i % 4 * W + lane];
+      const int64_t group = i % kChain / 4, word = i % 4;
+      const int64_t lane = group % (kChainGroups / 2) * 2 + group / (kChainGroups / 2);  // Undoes groups_of_lanes.
+      out[done + i] = bits[i / kChain * kChain + word % 2 * kLanes<VectorF32> + lane * 2 + word / 2];
     }
   }
 }
@@ -61,11 +60,14 @@ inline void elementary(const char* function, int64_t count, const float* in, flo
   const auto turn = [](V x) { return __builtin_convertvector(x, VectorI32); };
   switch (function[0]) {
     case 'e':
-      return map(count, in, out, [](V x) { return exponential<V>(x).value; });
+      return map(count, in, out, [](V x) { return exponential<V>(x); });
     case 'm':
-      return map(count, in, out, [](V x) { return exponential<V>(x).minus_one; });
+      return map(count, in, out, [](V x) {
+        const HalfExponential<V> e = half_exponential<V>(x + x);
+        return select(e.near, e.minus_one, e.value - 1.0f);
+      });
     case 'x':
-      return map(count, in, out, [](V x) { return sample<V>(V(), x, V()).kl * 2.0f; });
+      return map(count, in, out, [](V x) { return variance_excess<V>(x, half_exponential<V>(x)); });
     case 'l':
       return map(count, in, out, [](V x) { return minus_two_log<V>(x) * -0.5f; });
     case 's':

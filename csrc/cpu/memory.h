@@ -8,6 +8,16 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
+// bits: what lies in memory. kStreamed: see stream().
+template <bool kStreamed, class Bits, class T>
+TFVAE_INLINE void put_bits(T* to, Bits bits) {
+  if constexpr (kStreamed) {
+    stream(to, bits);
+  } else {
+    __builtin_memcpy(to, &bits, sizeof(bits));
+  }
+}
+
 template <class V, class T>
 struct Memory {
   static TFVAE_INLINE V load(const T* from) {
@@ -15,41 +25,42 @@ struct Memory {
     __builtin_memcpy(&v, from, sizeof(V));
     return v;
   }
-  static TFVAE_INLINE void store(T* to, V v) { __builtin_memcpy(to, &v, sizeof(V)); }
+  static TFVAE_INLINE V bits(V v) { return v; }
 };
 
-template <class T>
-struct PatternMemory {
-  static TFVAE_INLINE VectorU16 load_bits(const T* from) {
-    VectorU16 bits;
-    __builtin_memcpy(&bits, from, sizeof(bits));
-    return bits;
-  }
-  static TFVAE_INLINE void store_bits(T* to, VectorU16 bits) { __builtin_memcpy(to, &bits, sizeof(bits)); }
-};
+TFVAE_INLINE VectorU16 load_pattern(const void* from) {
+  VectorU16 pattern;
+  __builtin_memcpy(&pattern, from, sizeof(pattern));
+  return pattern;
+}
 
 template <>
-struct Memory<VectorF32, BFloat16> : PatternMemory<BFloat16> {
+struct Memory<VectorF32, BFloat16> {
+#ifdef TFVAE_HARDWARE_UPPER
   static TFVAE_INLINE VectorF32 load(const BFloat16* from) {
-    return widen_bfloat16<VectorF32>(hardware_widen(load_bits(from)));
+    return bit_cast<VectorF32>(hardware_widen_upper(load_pattern(from)));
   }
-  static TFVAE_INLINE void store(BFloat16* to, VectorF32 v) {
-    store_bits(to, hardware_narrow(narrow_bfloat16<VectorF32, VectorI32>(v)));
+  static TFVAE_INLINE VectorU16 bits(VectorF32 v) {
+    return hardware_narrow_upper(round_to_bfloat16<VectorF32, VectorI32>(v));
   }
+#else
+  static TFVAE_INLINE VectorF32 load(const BFloat16* from) {
+    return widen_bfloat16<VectorF32>(hardware_widen(load_pattern(from)));
+  }
+  static TFVAE_INLINE VectorU16 bits(VectorF32 v) { return hardware_narrow(narrow_bfloat16<VectorF32, VectorI32>(v)); }
+#endif
 };
 
 template <>
-struct Memory<VectorF32, Half> : PatternMemory<Half> {
+struct Memory<VectorF32, Half> {
 #ifdef TFVAE_HARDWARE_HALF
-  static TFVAE_INLINE VectorF32 load(const Half* from) { return hardware_widen_half(load_bits(from)); }
-  static TFVAE_INLINE void store(Half* to, VectorF32 v) { store_bits(to, hardware_narrow_half(v)); }
+  static TFVAE_INLINE VectorF32 load(const Half* from) { return hardware_widen_half(load_pattern(from)); }
+  static TFVAE_INLINE VectorU16 bits(VectorF32 v) { return hardware_narrow_half(v); }
 #else
   static TFVAE_INLINE VectorF32 load(const Half* from) {
-    return widen_half<VectorF32>(hardware_widen(load_bits(from)));
+    return widen_half<VectorF32>(hardware_widen(load_pattern(from)));
   }
-  static TFVAE_INLINE void store(Half* to, VectorF32 v) {
-    store_bits(to, hardware_narrow(narrow_half<VectorF32, VectorI32>(v)));
-  }
+  static TFVAE_INLINE VectorU16 bits(VectorF32 v) { return hardware_narrow(narrow_half<VectorF32, VectorI32>(v)); }
 #endif
 };
 
@@ -60,7 +71,7 @@ TFVAE_INLINE V load(const T* from) {
 
 template <class V, class T>
 TFVAE_INLINE void store(T* to, V v) {
-  Memory<V, T>::store(to, v);
+  put_bits<false>(to, Memory<V, T>::bits(v));
 }
 
 // The first `count` lanes; the rest reads as zero.

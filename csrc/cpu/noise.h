@@ -5,6 +5,7 @@
 #include "csrc/core/box_muller.h"
 #include "csrc/core/philox.h"
 #include "csrc/cpu/memory.h"
+#include "csrc/cpu/pack.h"
 #include "csrc/cpu/vector.h"
 
 namespace tfvae {
@@ -16,116 +17,133 @@ constexpr int kGroupSize = 4;
 template <>
 constexpr int kGroupSize<double> = 2;
 
-// Groups computed together, and the normals they give.
+// A chain is the groups that the 64-bit lanes of a vector hold, and gives two vectors of normals. Several are computed
+// round by round together: one alone would wait for its products.
+constexpr int kChainGroups = kLanes<VectorF64>;
 template <class A>
-constexpr int kStepGroups = kLanes<VectorOf<A>>;
-template <class A>
-constexpr int kStepSize = kStepGroups<A> * kGroupSize<A>;
+constexpr int kChains = 4;
+template <>
+constexpr int kChains<double> = kTogether == 1 ? 2 : 4;
 
-// The groups of a step that the 64-bit lanes hold: 0, G/2, 1, G/2 + 1, ... of G, an order in which interleaving within
-// 16-byte blocks, the cheapest kind, brings the normals into theirs.
+// Groups whose words are computed together, and the normals that they give.
 template <class A>
+constexpr int kBlockGroups = kChains<A> * kChainGroups;
+template <class A>
+constexpr int kBlockSize = kBlockGroups<A> * kGroupSize<A>;
+
+// The groups of a chain in the order of its lanes: 0, G/2, 1, G/2 + 1, ... of G, so that interleaving within 16-byte
+// blocks, the cheapest kind, brings the normals into theirs.
 TFVAE_INLINE VectorU64 groups_of_lanes() {
   VectorU64 groups = {};
-  for (uint64_t i = 0; i < sizeof(VectorU64) / sizeof(uint64_t); ++i) groups[i] = i % 2 * (kStepGroups<A> / 2) + i / 2;
+  for (uint64_t i = 0; i < kChainGroups; ++i) groups[i] = i % 2 * (kChainGroups / 2) + i / 2;
   return groups;
 }
 
-// Philox on vectors of groups that share the upper word of their number, with what they share taken out of the first
-// two rounds and the keys laid out as vectors.
+// What a round of Philox makes of the words of a group, before the keys: the products' halves, and the words that meet
+// the upper ones.
+struct PhiloxProducts {
+  VectorU64 p0, p1, w1, w3;
+};
+
+// Philox on blocks of groups, one after the other, that share the upper word of their number: what they share is taken
+// out of the first two rounds, the keys are laid out as vectors, and the first product, which is linear in the number,
+// is carried on by addition.
+template <class A>
 class PhiloxSchedule {
  public:
-  TFVAE_INLINE PhiloxSchedule(const PhiloxStream& stream, uint32_t group_high) {
+  // From the block that begins with `group` on.
+  TFVAE_INLINE PhiloxSchedule(const PhiloxStream& stream, uint64_t group) {
     for (uint32_t round = 0; round < kPhiloxRounds; ++round) {
       key0_[round] = VectorU64() + uint64_t(stream.key0 + round * kPhiloxW0);
       key1_[round] = VectorU64() + uint64_t(stream.key1 + round * kPhiloxW1);
     }
     // The first round takes words 0 and 1 of the next from words 1 and 2 of the counter, which are the same in all
     // lanes, and so for words 2 and 3 of the one after.
-    const PhiloxWords<uint64_t> counter = {0, group_high, stream.counter2, stream.counter3};
+    const PhiloxWords<uint64_t> counter = {0, group >> 32, stream.counter2, stream.counter3};
     const PhiloxWords<uint64_t> shared = philox_round<uint64_t, uint64_t>(counter, stream.key0, stream.key1);
     const PhiloxWords<uint64_t> shared2 = philox_round<uint64_t, uint64_t>(shared, 0, 0);
     first2_ = key1_[0] ^ uint64_t(stream.counter3);
     second0_ = key0_[1] ^ shared.w1;
     second2_ = key1_[1] ^ (shared2.w2 ^ shared.w3);
     second3_ = VectorU64() + shared2.w3;
+    for (int i = 0; i < kChains<A>; ++i) {
+      products_[i] =
+          WideProduct<VectorU64>::of_low_words(groups_of_lanes() + (group + i * kChainGroups), multiplier0());
+    }
   }
 
-  // The words of Chains vectors of groups, round by round together: one chain alone would wait for its products.
-  template <int Chains>
-  TFVAE_INLINE void words(const VectorU64 (&groups)[Chains], PhiloxWords<VectorU64> (&c)[Chains]) const {
-    const VectorU64 m0 = VectorU64() + uint64_t(kPhiloxM0), m1 = VectorU64() + uint64_t(kPhiloxM1);
+  // The last round of the next block's chains.
+  TFVAE_INLINE void next(PhiloxProducts (&out)[kChains<A>]) {
+    PhiloxWords<VectorU64> c[kChains<A>];
 #pragma GCC unroll 4
-    for (int i = 0; i < Chains; ++i) {
-      const VectorU64 p0 = WideProduct<VectorU64>::of_low_words(groups[i], m0);
-      const VectorU64 p1 = WideProduct<VectorU64>::of_low_words((p0 >> 32) ^ first2_, m1);
+    for (int i = 0; i < kChains<A>; ++i) {
+      const VectorU64 p0 = products_[i];
+      products_[i] += uint64_t(kBlockGroups<A>) * kPhiloxM0;
+      const VectorU64 p1 = WideProduct<VectorU64>::of_low_words((p0 >> 32) ^ first2_, multiplier1());
       c[i] = {(p1 >> 32) ^ second0_, p1, p0 ^ second2_, second3_};
     }
 #pragma GCC unroll 8
-    for (uint32_t round = 2; round < kPhiloxRounds; ++round) {
+    for (uint32_t round = 2; round < kPhiloxRounds - 1; ++round) {
 #pragma GCC unroll 4
-      for (int i = 0; i < Chains; ++i) c[i] = philox_round<VectorU64, VectorU64>(c[i], key0_[round], key1_[round]);
+      for (int i = 0; i < kChains<A>; ++i) c[i] = philox_round<VectorU64, VectorU64>(c[i], key0_[round], key1_[round]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kChains<A>; ++i) {
+      out[i] = {WideProduct<VectorU64>::of_low_words(c[i].w0, multiplier0()),
+                WideProduct<VectorU64>::of_low_words(c[i].w2, multiplier1()), c[i].w1, c[i].w3};
     }
   }
 
+  // The words of a chain's groups as bits of float that box_muller takes: words 0 and 2, then words 1 and 3, side by
+  // side.
+  TFVAE_INLINE void put_words(const PhiloxProducts& c, float* out) const {
+    const VectorU64 keys = low_halves(key0_[kLast], key1_[kLast]);
+    store(out, bit_cast<VectorF32>(high_halves(c.p1, c.p0) ^ low_halves(c.w1, c.w3) ^ keys));
+    store(out + kLanes<VectorF32>, bit_cast<VectorF32>(low_halves(c.p1, c.p0)));
+  }
+
+  // The same for double: the two 64-bit words in which TensorFlow puts 52 random bits each, 0 above 1 and 2 above 3.
+  TFVAE_INLINE void put_words(const PhiloxProducts& c, double* out) const {
+    store(out, bit_cast<VectorF64>(c.p1 ^ ((c.w1 ^ key0_[kLast]) << 32)));
+    store(out + kLanes<VectorF64>, bit_cast<VectorF64>(c.p0 ^ ((c.w3 ^ key1_[kLast]) << 32)));
+  }
+
  private:
+  static constexpr uint32_t kLast = kPhiloxRounds - 1;
+  static TFVAE_INLINE VectorU64 multiplier0() { return VectorU64() + uint64_t(kPhiloxM0); }
+  static TFVAE_INLINE VectorU64 multiplier1() { return VectorU64() + uint64_t(kPhiloxM1); }
+
   VectorU64 key0_[kPhiloxRounds], key1_[kPhiloxRounds];
   VectorU64 first2_, second0_, second2_, second3_;
+  VectorU64 products_[kChains<A>];
 };
 
-// The words of `even` in the even 32-bit lanes, of `odd` in the odd ones.
-TFVAE_INLINE VectorF32 merge_words(VectorU64 even, VectorU64 odd) {
-  return even_and_odd_lanes(bit_cast<VectorF32>(even), bit_cast<VectorF32>(odd << 32));
+// The words of the schedule's next block, two vectors for every chain.
+template <class A>
+TFVAE_INLINE void next_words(PhiloxSchedule<A>* schedule, A* out) {
+  PhiloxProducts c[kChains<A>];
+  schedule->next(c);
+  for (int i = 0; i < kChains<A>; ++i) schedule->put_words(c[i], out + 2 * i * kLanes<VectorOf<A>>);
 }
 
-// The words of two steps from `group` on, as bits of A that box_muller takes: per step w0, w1, w2, w3 of every group
-// for float, and for double the two 64-bit words in which TensorFlow puts their 52 random bits.
-TFVAE_INLINE void words_of_two_steps(uint64_t group, const PhiloxSchedule& schedule, float* out) {
-  constexpr int W = kLanes<VectorF32>;
-  const VectorU64 even = groups_of_lanes<float>() + group;
-  const VectorU64 groups[4] = {even, even + W / 4, even + W, even + (W + W / 4)};
-  PhiloxWords<VectorU64> c[4];
-  schedule.words<4>(groups, c);
-  for (int i = 0; i < 4; i += 2, out += 4 * W) {
-    store(out, merge_words(c[i].w0, c[i + 1].w0));
-    store(out + W, merge_words(c[i].w1, c[i + 1].w1));
-    store(out + 2 * W, merge_words(c[i].w2, c[i + 1].w2));
-    store(out + 3 * W, merge_words(c[i].w3, c[i + 1].w3));
+// Chains whose normals are computed together.
+constexpr int kChainsOfNormals = kTogether;
+
+// Replaces the words of some chains by their normals, in element order.
+template <class A>
+TFVAE_INLINE void normals_of_chains(A* block) {
+  using V = VectorOf<A>;
+  constexpr int W = kLanes<V>, N = kChainsOfNormals;
+  Pack<IntOf<V>, N> radius, turn;
+  for (int i = 0; i < N; ++i) {
+    radius.part[i] = bit_cast<IntOf<V>>(load<V>(block + i * 2 * W));
+    turn.part[i] = bit_cast<IntOf<V>>(load<V>(block + i * 2 * W + W));
   }
-}
-
-TFVAE_INLINE void words_of_two_steps(uint64_t group, const PhiloxSchedule& schedule, double* out) {
-  constexpr int W = kLanes<VectorF64>;
-  const VectorU64 first = groups_of_lanes<double>() + group;
-  const VectorU64 groups[2] = {first, first + W};
-  PhiloxWords<VectorU64> c[2];
-  schedule.words<2>(groups, c);
-  for (int i = 0; i < 2; ++i, out += 2 * W) {
-    store(out, bit_cast<VectorF64>((c[i].w0 << 32) | (c[i].w1 & uint64_t(0xffffffff))));
-    store(out + W, bit_cast<VectorF64>((c[i].w2 << 32) | (c[i].w3 & uint64_t(0xffffffff))));
+  const Point<Pack<V, N>> n = box_muller<Pack<V, N>>(radius, turn);
+  for (int i = 0; i < N; ++i) {
+    store(block + i * 2 * W, interleave_low(n.y.part[i], n.x.part[i]));
+    store(block + i * 2 * W + W, interleave_high(n.y.part[i], n.x.part[i]));
   }
-}
-
-// Replaces the words of one step by its normals, in element order.
-TFVAE_INLINE void normals_of_step(float* block) {
-  constexpr int W = kLanes<VectorF32>;
-  const auto word = [&](int i) { return bit_cast<VectorI32>(load<VectorF32>(block + i * W)); };
-  const Point<VectorF32> a = box_muller<VectorF32>(word(0), word(1));
-  const Point<VectorF32> b = box_muller<VectorF32>(word(2), word(3));
-  const VectorF32 y_low = interleave_low(a.y, b.y), y_high = interleave_high(a.y, b.y);
-  const VectorF32 x_low = interleave_low(a.x, b.x), x_high = interleave_high(a.x, b.x);
-  store(block, interleave_low(y_low, x_low));
-  store(block + W, interleave_high(y_low, x_low));
-  store(block + 2 * W, interleave_low(y_high, x_high));
-  store(block + 3 * W, interleave_high(y_high, x_high));
-}
-
-TFVAE_INLINE void normals_of_step(double* block) {
-  constexpr int W = kLanes<VectorF64>;
-  const auto word = [&](int i) { return bit_cast<VectorI64>(load<VectorF64>(block + i * W)); };
-  const Point<VectorF64> n = box_muller<VectorF64>(word(0), word(1));
-  store(block, interleave_low(n.y, n.x));
-  store(block + W, interleave_high(n.y, n.x));
 }
 
 // A block of noise for the elements [begin, begin + count), count <= Capacity.
@@ -133,25 +151,25 @@ template <class A, int Capacity>
 class NoiseBlock {
  public:
   TFVAE_INLINE void fill(const PhiloxStream& stream, int64_t begin, int64_t count) {
-    // Pairs of steps start at multiples of their size, so their groups share the upper word of their number.
-    constexpr int64_t kPairSize = 2 * kStepSize<A>;
-    const int64_t lead = begin % kPairSize;
+    // Blocks start at multiples of their size, so their groups share the upper word of their number.
+    const int64_t lead = begin % kBlockSize<A>;
     const int64_t size = lead + count;
     uint64_t group = static_cast<uint64_t>(begin - lead) / kGroupSize<A>;
-    PhiloxSchedule schedule(stream, static_cast<uint32_t>(group >> 32));
-    for (int64_t done = 0; done < size; done += kPairSize, group += 2 * kStepGroups<A>) {
-      if (static_cast<uint32_t>(group) == 0) schedule = PhiloxSchedule(stream, static_cast<uint32_t>(group >> 32));
-      words_of_two_steps(group, schedule, buffer_ + done);
+    PhiloxSchedule<A> schedule(stream, group);
+    for (int64_t done = 0; done < size; done += kBlockSize<A>, group += kBlockGroups<A>) {
+      if (done > 0 && static_cast<uint32_t>(group) == 0) schedule = PhiloxSchedule<A>(stream, group);
+      next_words(&schedule, buffer_ + done);
     }
     // A second pass, because the two kinds of work together want more registers than there are.
-    for (int64_t done = 0; done < size; done += kStepSize<A>) normals_of_step(buffer_ + done);
+    constexpr int64_t kStep = 2 * kLanes<VectorOf<A>> * kChainsOfNormals;
+    for (int64_t done = 0; done < size; done += kStep) normals_of_chains(buffer_ + done);
     start_ = buffer_ + lead;
   }
   // Readable for whole vectors past the last element.
   TFVAE_INLINE const A* data() const { return start_; }
 
  private:
-  alignas(64) A buffer_[Capacity + 4 * kStepSize<A>];
+  alignas(64) A buffer_[Capacity + 2 * kBlockSize<A>];
   const A* start_ = nullptr;
 };
 

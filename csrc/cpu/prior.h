@@ -4,6 +4,7 @@
 
 #include "csrc/core/gaussian.h"
 #include "csrc/core/params.h"
+#include "csrc/cpu/elements.h"
 #include "csrc/cpu/partition.h"
 #include "csrc/cpu/rows.h"
 
@@ -35,6 +36,16 @@ TFVAE_INLINE void with_prior(const CommonParams& p, const Range& range, Body bod
     repeat_row(log_var + range.column, range.rows, range.width(), repeated_log_var);
     body(PriorAt<A>{repeated_mean, repeated_log_var});
   }
+}
+
+// The prior's part of a vector.
+template <class V, class Access>
+TFVAE_INLINE NoPrior prior_vector(const Access&, NoPrior, int64_t) {
+  return {};
+}
+template <class V, class Access, class T>
+TFVAE_INLINE Prior<V> prior_vector(const Access& access, const PriorAt<T>& prior, int64_t i) {
+  return {access.get(prior.mean + i), access.get(prior.log_var + i)};
 }
 
 }  // namespace TFVAE_ISA

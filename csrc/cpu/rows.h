@@ -2,6 +2,7 @@
 #ifndef TFVAE_CPU_ROWS_H_
 #define TFVAE_CPU_ROWS_H_
 
+#include "csrc/cpu/elements.h"
 #include "csrc/cpu/memory.h"
 #include "csrc/cpu/vector.h"
 
@@ -29,6 +30,26 @@ TFVAE_INLINE V first_lanes(V v, int64_t count) {
   for (int i = 0; i < kLanes<V>; ++i) lane[i] = i;
   return select(lane < static_cast<IntOf<LaneOf<V>>>(count), v, V());
 }
+
+// The sum of a row's terms, which come as packs, as vectors, and as a part of one: kTogether vectors of partial sums,
+// then halves of their sum until one lane is left.
+template <class V>
+class RowSum {
+ public:
+  TFVAE_INLINE void add(const WholeVectors<Pack<V, kTogether>>&, Pack<V, kTogether> terms) { parts_ = parts_ + terms; }
+  TFVAE_INLINE void add(const WholeVectors<V>&, V terms) { parts_.part[0] += terms; }
+  TFVAE_INLINE void add(const PartVectors<V>& access, V terms) { parts_.part[0] += first_lanes(terms, access.count); }
+  TFVAE_INLINE void add(const RowSum& other) { parts_ = parts_ + other.parts_; }
+
+  TFVAE_INLINE LaneOf<V> value() const {
+    V total = parts_.part[0];
+    for (int i = 1; i < kTogether; ++i) total += parts_.part[i];
+    return add_partners<kLanes<V> / 2>(total)[0];
+  }
+
+ private:
+  Pack<V, kTogether> parts_ = {};
+};
 
 // The sum of terms[0 .. count): four vectors of partial sums, then halves of their sum until one lane is left. Whole
 // vectors may be read past the end.

@@ -2,7 +2,8 @@
 //
 // Compiler vector types carry the arithmetic; intrinsics remain for what those cannot say: the 32 x 32 -> 64 bit
 // product, the square root, minimum and maximum that give their second operand if either is NaN, selection by sign bits
-// alone, and conversions of 16-bit lanes: hardware_narrow takes numbers that fit in 16 bits with their sign.
+// alone, stores around the caches, and conversions of 16-bit lanes: hardware_narrow takes numbers that fit in 16 bits
+// with their sign.
 #ifndef TFVAE_CPU_VECTOR_H_
 #define TFVAE_CPU_VECTOR_H_
 
@@ -26,6 +27,9 @@ constexpr int kVectorBytes = 32;
 #else
 constexpr int kVectorBytes = 16;
 #endif
+
+// Vectors that are worth computing together: more than one where there are registers for them, 32 instead of 16.
+constexpr int kTogether = kVectorBytes == 64 ? 2 : 1;
 
 typedef float VectorF32 __attribute__((vector_size(kVectorBytes)));
 typedef double VectorF64 __attribute__((vector_size(kVectorBytes)));
@@ -85,14 +89,34 @@ TFVAE_INLINE VectorF32 hardware_widen_half(VectorU16 x) { return _mm512_maskz_cv
 TFVAE_INLINE VectorU16 hardware_narrow_half(VectorF32 x) {
   return bit_cast<VectorU16>(_mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
 }
+#define TFVAE_HARDWARE_UPPER
+// 16-bit numbers into the upper halves of 32-bit lanes, with zeros below them, and out of there: one permutation
+// instead of a conversion and a shift.
+typedef int16_t VectorI16 __attribute__((vector_size(64)));
+TFVAE_INLINE VectorI32 hardware_widen_upper(VectorU16 x) {
+  constexpr VectorI16 kFrom = {0, 0, 0, 1, 0, 2,  0, 3,  0, 4,  0, 5,  0, 6,  0, 7,
+                               0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
+  const __m512i wide = _mm512_castsi256_si512(bit_cast<__m256i>(x));
+  return bit_cast<VectorI32>(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, bit_cast<__m512i>(kFrom), wide));
+}
+TFVAE_INLINE VectorU16 hardware_narrow_upper(VectorI32 x) {
+  constexpr VectorI16 kFrom = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+  const __m512i odd = _mm512_maskz_permutexvar_epi16(0xffff, bit_cast<__m512i>(kFrom), bit_cast<__m512i>(x));
+  return bit_cast<VectorU16>(_mm512_maskz_extracti64x4_epi64(0xf, odd, 0));
+}
 #define TFVAE_HARDWARE_SCALE
 TFVAE_INLINE __m512 hardware_scale(__m512 x, __m512 n) { return _mm512_maskz_scalef_ps(0xffff, x, n); }
 TFVAE_INLINE __m512d hardware_scale(__m512d x, __m512d n) { return _mm512_maskz_scalef_pd(0xff, x, n); }
 // Of the two the magnitude that is less, with the sign of x; the limit if x is NaN.
 TFVAE_INLINE __m512 hardware_limit(__m512 x, __m512 limit) { return _mm512_maskz_range_ps(0xffff, x, limit, 2); }
 TFVAE_INLINE __m512d hardware_limit(__m512d x, __m512d limit) { return _mm512_maskz_range_pd(0xff, x, limit, 2); }
+#define TFVAE_HARDWARE_STREAM
+TFVAE_INLINE void hardware_stream(void* to, __m512i v) { _mm512_stream_si512(static_cast<__m512i*>(to), v); }
+TFVAE_INLINE void hardware_stream(void* to, __m256i v) { _mm256_stream_si256(static_cast<__m256i*>(to), v); }
 #define TFVAE_HARDWARE_TABLES
+#define TFVAE_HARDWARE_HALVES
 using HardwareInts = __m512i;
+using HardwareHalf = __m256i;
 #elif defined(__AVX2__)
 TFVAE_INLINE __m256 hardware_sqrt(__m256 x) { return _mm256_sqrt_ps(x); }
 TFVAE_INLINE __m256d hardware_sqrt(__m256d x) { return _mm256_sqrt_pd(x); }
@@ -120,7 +144,11 @@ TFVAE_INLINE VectorF32 hardware_widen_half(VectorU16 x) { return _mm256_cvtph_ps
 TFVAE_INLINE VectorU16 hardware_narrow_half(VectorF32 x) {
   return bit_cast<VectorU16>(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
+#define TFVAE_HARDWARE_STREAM
+TFVAE_INLINE void hardware_stream(void* to, __m256i v) { _mm256_stream_si256(static_cast<__m256i*>(to), v); }
+TFVAE_INLINE void hardware_stream(void* to, __m128i v) { _mm_stream_si128(static_cast<__m128i*>(to), v); }
 using HardwareInts = __m256i;
+using HardwareHalf = __m128i;
 #elif defined(__SSE2__)
 TFVAE_INLINE __m128 hardware_sqrt(__m128 x) { return _mm_sqrt_ps(x); }
 TFVAE_INLINE __m128d hardware_sqrt(__m128d x) { return _mm_sqrt_pd(x); }
@@ -138,7 +166,11 @@ TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) {
   const __m128i lanes = bit_cast<__m128i>(x);
   return bit_cast<VectorU16>(_mm_cvtsi128_si64(_mm_packs_epi32(lanes, lanes)));
 }
+#define TFVAE_HARDWARE_STREAM
+TFVAE_INLINE void hardware_stream(void* to, __m128i v) { _mm_stream_si128(static_cast<__m128i*>(to), v); }
+TFVAE_INLINE void hardware_stream(void* to, long long v) { _mm_stream_si64(static_cast<long long*>(to), v); }
 using HardwareInts = __m128i;
+using HardwareHalf = long long;
 #elif defined(__aarch64__)
 TFVAE_INLINE float32x4_t hardware_sqrt(float32x4_t x) { return vsqrtq_f32(x); }
 TFVAE_INLINE float64x2_t hardware_sqrt(float64x2_t x) { return vsqrtq_f64(x); }
@@ -169,6 +201,26 @@ template <class V>
 V hardware_scale(V x, V n);
 template <class V>
 V hardware_limit(V x, V limit);
+#endif
+
+// A store around the caches, of a whole or half a vector, to an address that is a multiple of its size. After the last
+// one, before anybody is told of them, finish_streams() has to be called.
+#ifdef TFVAE_HARDWARE_STREAM
+template <class V>
+TFVAE_INLINE void stream(void* to, V v) {
+  if constexpr (sizeof(V) == kVectorBytes) {
+    hardware_stream(to, bit_cast<HardwareInts>(v));
+  } else {
+    hardware_stream(to, bit_cast<HardwareHalf>(v));
+  }
+}
+TFVAE_INLINE void finish_streams() { _mm_sfence(); }
+#else
+template <class V>
+TFVAE_INLINE void stream(void* to, V v) {
+  __builtin_memcpy(to, &v, sizeof(V));
+}
+TFVAE_INLINE void finish_streams() {}
 #endif
 
 template <>
@@ -292,6 +344,23 @@ template <class V>
 TFVAE_INLINE V even_and_odd_lanes(V a, V b) {
   return choose_lanes<EvenAndOdd<V>>(a, b);
 }
+
+// Of every 64-bit lane, the low (or the high) halves of a and of b, that of a first.
+#ifdef TFVAE_HARDWARE_HALVES
+TFVAE_INLINE VectorU64 low_halves(VectorU64 a, VectorU64 b) {
+  return bit_cast<VectorU64>(_mm512_mask_moveldup_ps(bit_cast<__m512>(a), 0xaaaa, bit_cast<__m512>(b)));
+}
+TFVAE_INLINE VectorU64 high_halves(VectorU64 a, VectorU64 b) {
+  return bit_cast<VectorU64>(_mm512_mask_movehdup_ps(bit_cast<__m512>(b), 0x5555, bit_cast<__m512>(a)));
+}
+#else
+TFVAE_INLINE VectorU64 low_halves(VectorU64 a, VectorU64 b) {
+  return bit_cast<VectorU64>(even_and_odd_lanes(bit_cast<VectorF32>(a), bit_cast<VectorF32>(b << 32)));
+}
+TFVAE_INLINE VectorU64 high_halves(VectorU64 a, VectorU64 b) {
+  return bit_cast<VectorU64>(even_and_odd_lanes(bit_cast<VectorF32>(a >> 32), bit_cast<VectorF32>(b)));
+}
+#endif
 
 }  // namespace TFVAE_ISA
 }  // namespace tfvae

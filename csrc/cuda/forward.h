@@ -46,7 +46,7 @@ struct ForwardPacket {
     for (int i = 0; i < kPacketSize<T>; ++i) {
       const Sample<Arithmetic<T>> s = sample_at<kPrior, T>(i, mean, log_var, eps, prior);
       z.at[i] = s.z;
-      terms.at[i] = s.kl;
+      terms.at[i] = s.kl();
     }
     store_packet<T>(static_cast<T*>(l.params.z) + start, z, window);
     return terms;

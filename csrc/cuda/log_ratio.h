@@ -57,9 +57,9 @@ TFVAE_DEVICE void run_log_ratio(const Thread& thread, const LogRatioLaunch& l) {
         const Packet<T> eps = noise_from<T>(place, stream);
         Packet<T> z, terms;
         for (int i = 0; i < P; ++i) {
-          const Sample<A> s = ratio_sample<A>(shared.terms(i), eps.at[i]);
+          const RatioSample<A> s = ratio_sample<A>(shared.terms(i), eps.at[i]);
           z.at[i] = s.z;
-          terms.at[i] = s.kl + shared.shared.at[i];
+          terms.at[i] = s.log_ratio + shared.shared.at[i];
         }
         const Window out = {window.mask, window.wide && place % P == 0};
         store_packet<T>(static_cast<T*>(l.params.z) + place, z, out);

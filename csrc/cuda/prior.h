@@ -83,7 +83,7 @@ TFVAE_DEVICE RatioPacket<T> ratio_packet(const Packet<T>& mean, const Packet<T>&
   for (int i = 0; i < kPacketSize<T>; ++i) {
     const A l = log_var.at[i];
     r.mean.at[i] = mean.at[i];
-    r.sigma.at[i] = exponential<A>(l * A(0.5)).value;
+    r.sigma.at[i] = half_exponential<A>(l).value;
     if constexpr (kShape == PriorShape::kNone) {
       r.prior_mean.at[i] = 0;
       r.precision.at[i] = 1;

@@ -1,0 +1,139 @@
+// Several vectors as one number. The mathematics of csrc/core on a pack takes every step for all of its vectors before
+// the next step, so that the processor finds independent operations side by side instead of having to look for them in
+// the iterations of a loop that are still to come.
+#ifndef TFVAE_CPU_PACK_H_
+#define TFVAE_CPU_PACK_H_
+
+#include <type_traits>
+
+#include "csrc/cpu/memory.h"
+#include "csrc/cpu/vector.h"
+
+namespace tfvae {
+namespace TFVAE_ISA {
+
+template <class V, int N>
+struct Pack {
+  V part[N];
+};
+
+template <class V, int N>
+TFVAE_INLINE V part_of(Pack<V, N> x, int i) {
+  return x.part[i];
+}
+template <class X>
+TFVAE_INLINE X part_of(X same, int) {
+  return same;
+}
+
+// function(the parts i of all arguments, of which those that are no pack have one) for every i. Everything goes by
+// value: references leave stores behind that nothing reads.
+template <class Function, class V, int N, class... More>
+TFVAE_INLINE auto each(Function function, Pack<V, N> first, More... more) {
+  Pack<decltype(function(first.part[0], part_of(more, 0)...)), N> result;
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) result.part[i] = function(first.part[i], part_of(more, i)...);
+  return result;
+}
+
+// The type of a vector's lanes, which LaneOf tells of floating-point ones only.
+template <class V>
+using ElementOf = std::remove_reference_t<decltype(V()[0])>;
+
+#define TFVAE_PACK_OPERATOR(op)                                    \
+  template <class V, int N>                                        \
+  TFVAE_INLINE auto operator op(Pack<V, N> a, Pack<V, N> b) {      \
+    return each([](V x, V y) { return x op y; }, a, b);            \
+  }                                                                \
+  template <class V, int N>                                        \
+  TFVAE_INLINE auto operator op(Pack<V, N> a, ElementOf<V> b) {    \
+    return each([](V x, ElementOf<V> y) { return x op y; }, a, b); \
+  }                                                                \
+  template <class V, int N>                                        \
+  TFVAE_INLINE auto operator op(ElementOf<V> a, Pack<V, N> b) {    \
+    return each([](V y, ElementOf<V> x) { return x op y; }, b, a); \
+  }
+TFVAE_PACK_OPERATOR(+)
+TFVAE_PACK_OPERATOR(-)
+TFVAE_PACK_OPERATOR(*)
+TFVAE_PACK_OPERATOR(/)
+TFVAE_PACK_OPERATOR(&)
+TFVAE_PACK_OPERATOR(|)
+TFVAE_PACK_OPERATOR(^)
+TFVAE_PACK_OPERATOR(==)
+#undef TFVAE_PACK_OPERATOR
+
+template <class V, int N>
+TFVAE_INLINE auto operator-(Pack<V, N> a) {
+  return each([](V x) { return -x; }, a);
+}
+template <class V, int N>
+TFVAE_INLINE auto operator~(Pack<V, N> a) {
+  return each([](V x) { return ~x; }, a);
+}
+template <class V, int N>
+TFVAE_INLINE auto operator<<(Pack<V, N> a, int bits) {
+  return each([](V x, int y) { return x << y; }, a, bits);
+}
+template <class V, int N>
+TFVAE_INLINE auto operator>>(Pack<V, N> a, int bits) {
+  return each([](V x, int y) { return x >> y; }, a, bits);
+}
+
+template <class Mask, class V, int N>
+TFVAE_INLINE Pack<V, N> select(Pack<Mask, N> mask, Pack<V, N> a, Pack<V, N> b) {
+  return each([](Mask m, V x, V y) { return select(m, x, y); }, mask, a, b);
+}
+
+template <class To, class V, int N>
+TFVAE_INLINE To bit_cast(Pack<V, N> from) {
+  using Part = std::remove_reference_t<decltype(To().part[0])>;
+  return each([](V x) { return bit_cast<Part>(x); }, from);
+}
+
+template <class V, int N>
+struct LaneTraits<Pack<V, N>> {
+  using One = LaneTraits<V>;
+  using Scalar = typename One::Scalar;
+  using P = Pack<V, N>;
+  using Int = Pack<typename One::Int, N>;
+  static constexpr bool kScales = One::kScales, kTables = One::kTables;
+
+  static TFVAE_INLINE P to_real(Int x) { return each(One::to_real, x); }
+  static TFVAE_INLINE P square_root(P x) { return each(One::square_root, x); }
+  static TFVAE_INLINE P at_most(P x, Scalar limit) { return each(One::at_most, x, limit); }
+  static TFVAE_INLINE P at_least(P x, Scalar limit) { return each(One::at_least, x, limit); }
+  static TFVAE_INLINE P limit(P x, Scalar limit) { return each(One::limit, x, limit); }
+  static TFVAE_INLINE P scale(P x, P n) { return each(One::scale, x, n); }
+  static TFVAE_INLINE P multiply_add(P a, P b, P c) { return each(One::multiply_add, a, b, c); }
+  static TFVAE_INLINE P exponent(P x) { return each(One::exponent, x); }
+  static TFVAE_INLINE P fraction(P x) { return each(One::fraction, x); }
+  static TFVAE_INLINE P lookup(const Scalar (&table)[16], Int index) {
+    return each([](typename One::Int i, const Scalar(*t)[16]) { return One::lookup(*t, i); }, index, &table);
+  }
+  static TFVAE_INLINE P select_by_sign(Int sign, P a, P b) { return each(One::select_by_sign, sign, a, b); }
+};
+
+template <class V, int N, class T>
+struct Memory<Pack<V, N>, T> {
+  static TFVAE_INLINE Pack<V, N> load(const T* from) {
+    Pack<V, N> v;
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) v.part[i] = Memory<V, T>::load(from + i * kLanes<V>);
+    return v;
+  }
+  static TFVAE_INLINE auto bits(Pack<V, N> v) {
+    return each([](V x) { return Memory<V, T>::bits(x); }, v);
+  }
+};
+
+template <bool kStreamed, class Bits, int N, class T>
+TFVAE_INLINE void put_bits(T* to, Pack<Bits, N> bits) {
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) put_bits<kStreamed>(to + i * (sizeof(Bits) / sizeof(T)), bits.part[i]);
+}
+
+}  // namespace TFVAE_ISA
+}  // namespace tfvae
+
+#endif  // TFVAE_CPU_PACK_H_
