@@ -14,11 +14,12 @@ from benchmarks._timing import Call
 _ARRAYS = {"forward": [(2, 1)], "backward": [(3, 2)], "both": [(2, 1), (3, 2)]}
 
 
-def build_stream(inputs: Inputs, which: str, ops: int) -> Call:
+def build_stream(inputs: Inputs, which: str, ops: int, around_caches: bool = False) -> Call:
     """Return a call that reads and writes as many arrays as the pass does, with the same threads, in warm memory.
 
     Forward: two sources, one target; backward: three and two; ``kl`` and ``dkl``, one value per row, are left out. The
     loop starts its threads at every call, which costs some 20 us each: a ceiling for large shapes only.
+    ``around_caches``: by stores that do not read a line of memory before they write it.
     """
     module, sources = _prepare(inputs, ops)
     shape, dtype = inputs.mean.shape, inputs.case.dtype
@@ -29,7 +30,7 @@ def build_stream(inputs: Inputs, which: str, ops: int) -> Call:
 
     def run() -> None:
         for read, written in _ARRAYS[which]:
-            module.stream(sources[:read], targets[:written], threads)
+            module.stream(sources[:read], targets[:written], threads, around_caches=around_caches)
 
     return run
 

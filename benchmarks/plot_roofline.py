@@ -18,7 +18,7 @@ IMAGE = _machine.ROOT / "docs" / "images" / "roofline.png"
 _COLOURS = {
     "native": "#c1272d", "native_xla": "#f08a8a", "reference": "#0072b2", "stock": "#009e73", "tfp": "#cc79a7",
     "xla": "#e69f00", "torch": "#56b4e9", "torch_compile": "#5d4a9c", "jax": "#8c6d31", "stream": "#222222",
-    "stream_fresh": "#888888",
+    "stream_around": "#555555", "stream_fresh": "#999999",
 }  # fmt: skip
 
 _SMALLEST_STREAM = 4e6

@@ -10,8 +10,8 @@ Rivals, all given the same arrays and the same processors, and timed in interlea
 - ``stock``: the textbook code (``stateless_normal`` by Philox, ``tf.exp``); ``tfp``: TensorFlow Probability;
 - ``torch``, ``torch_compile``, ``jax``: the textbook code there, where installed (``pip install ".[bench]"``);
 - ``native_float32``: beside the half precisions, native on float32 of the same shape;
-- ``stream``, ``stream_fresh``: a loop that moves the same bytes with as many threads, in warm memory and with targets
-  allocated at every call, as an op's outputs are;
+- ``stream``, ``stream_around``, ``stream_fresh``: a loop that moves the same bytes with as many threads, in warm
+  memory, through or around the caches, and with targets allocated at every call, as an op's outputs are;
 - ``empty``: an op that only allocates an output: what calling any op costs.
 
 Backward of a TensorFlow rival is the part of the graph that autodiff adds. The tensors it reads from the forward graph
@@ -30,6 +30,7 @@ stored tensors at 8192x4096 in float64 take some 16 GB; leave shapes or rivals o
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 
@@ -40,7 +41,7 @@ from benchmarks._op_bench import WIDE, Builder, OpBench
 SHAPES = ((128, 10), (128, 32), (1024, 64), (256, 512), (4096, 1024), (8192, 4096))
 RIVALS = (
     "native", WIDE, "native_xla", "reference", "stock", "stock_from_inputs", "tfp", "xla", "torch", "torch_compile",
-    "jax", "stream", "stream_fresh", "empty",
+    "jax", "stream", "stream_around", "stream_fresh", "empty",
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ def _builders() -> Mapping[str, Builder]:
         "torch_compile": _rivals_torch.build_compiled,
         "jax": _rivals_jax.build,
         "stream": _rivals_numpy.build_stream,
+        "stream_around": functools.partial(_rivals_numpy.build_stream, around_caches=True),
         "stream_fresh": _rivals_numpy.build_stream_fresh,
         "empty": _rivals_tensorflow.build_empty,
     }

@@ -10,11 +10,11 @@ namespace tfvae {
 namespace TFVAE_ISA {
 
 // exp(log_var) - 1 from h = half_exponential(log_var), without cancellation near 0: with e = exp(log_var / 2) - 1 it is
-// e^2 + 2 e.
+// e (e + 2).
 template <class F>
 TFVAE_INLINE F variance_minus_one(const HalfExponential<F>& h) {
-  const F root = select(h.near, h.minus_one, h.value);
-  return root * root + select(h.near, h.minus_one + h.minus_one, broadcast<F>(LaneOf<F>(-1)));
+  using L = LaneOf<F>;
+  return select(h.near, h.minus_one, h.value - L(1)) * (h.value + L(1));
 }
 
 // exp(log_var) - 1 - log_var likewise: e^2 + 2 (e - log_var / 2). Away from 0 it is exp(log_var / 2)^2 - (1 + log_var),

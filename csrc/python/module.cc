@@ -9,6 +9,10 @@
 #include <thread>
 #include <vector>
 
+#ifdef __x86_64__
+#include <emmintrin.h>
+#endif
+
 #include "csrc/cpu/dispatch.h"
 #include "csrc/cpu/run.h"
 #ifdef TFVAE_WITH_CUDA
@@ -250,7 +254,18 @@ py::array_t<float> elementary(const std::string& function, py::array_t<float, py
 }
 
 // One pass that reads every source and writes every target, as whole 8-byte words: what moving the bytes alone costs.
-void stream(const std::vector<py::array>& sources, const std::vector<py::array>& targets, int threads) {
+// Stores around the caches where there are such.
+void store_around(const uint64_t* from, int64_t count, uint64_t* to) {
+#ifdef __x86_64__
+  for (int64_t i = 0; i < count; ++i) _mm_stream_si64(reinterpret_cast<long long*>(to + i), from[i]);
+  _mm_sfence();
+#else
+  std::copy_n(from, count, to);
+#endif
+}
+
+void stream(const std::vector<py::array>& sources, const std::vector<py::array>& targets, int threads,
+            bool around_caches) {
   std::vector<const uint64_t*> from;
   std::vector<uint64_t*> to;
   py::ssize_t bytes = -1;
@@ -275,7 +290,13 @@ void stream(const std::vector<py::array>& sources, const std::vector<py::array>&
       for (size_t s = 1; s < from.size(); ++s) {
         for (int64_t i = 0; i < size; ++i) mixed[i] ^= from[s][start + i];
       }
-      for (uint64_t* target : to) std::copy_n(mixed, size, target + start);
+      for (uint64_t* target : to) {
+        if (around_caches) {
+          store_around(mixed, size, target + start);
+        } else {
+          std::copy_n(mixed, size, target + start);
+        }
+      }
     }
   });
 }
@@ -312,7 +333,7 @@ PYBIND11_MODULE(tfvae_kernels, module) {
   module.def("philox_words", philox_words, py::arg("count"), py::kw_only(), seed, isa, "The random words alone.");
   module.def("elementary", elementary, py::arg("function"), py::arg("x"), py::kw_only(), isa,
              "e: exp, m: exp - 1, x: exp - 1 - x, l: log, s and c: sin and cos of x turns of 2^-23.");
-  module.def("stream", stream, py::arg("sources"), py::arg("targets"), threads,
+  module.def("stream", stream, py::arg("sources"), py::arg("targets"), threads, py::arg("around_caches") = false,
              "Read every source and write every target once: the rival that only moves the bytes.");
   module.def("isas", isas, "The instruction sets compiled in that this processor has, the best first.");
 #ifdef TFVAE_WITH_CUDA
