@@ -21,7 +21,7 @@ struct Output {
 // place of mean, log_var or dz, which have just been read, nor where whole vectors would not be aligned.
 template <class T>
 TFVAE_INLINE bool is_streamed(const CommonParams& p, int64_t rows, const void* data, const void* dz = nullptr) {
-  constexpr int64_t kStreamedBytes = int64_t{1} << 25, kVector = kLanes<VectorOf<Arithmetic<T>>>;
+  constexpr int64_t kStreamedBytes = int64_t{1} << 24, kVector = kLanes<VectorOf<Arithmetic<T>>>;
   const bool large = rows * p.columns >= kStreamedBytes / int64_t(sizeof(T));
   const bool aligned = p.columns % kVector == 0 && reinterpret_cast<uintptr_t>(data) % (kVector * sizeof(T)) == 0;
   return large && aligned && data != p.mean && data != p.log_var && data != dz;
