@@ -35,6 +35,12 @@ TFVAE_INLINE void forward_elements(const ForwardParams& p, const Range& range, i
   });
 }
 
+// Whether rows are added up on the way. That has a price per row, and a higher one for a part of a vector at its end.
+template <class V>
+TFVAE_INLINE bool adds_rows_up(int64_t width) {
+  return kTogether > 1 && width >= (width % kLanes<V> == 0 ? 4 : 32) * kLanes<V>;
+}
+
 template <class T, bool kStreamed>
 void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
                   Arithmetic<T>* partials) {
@@ -49,7 +55,7 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
       forward_elements<T, kStreamed>(
           p, range, 0, range.size(), noise.data(), prior,
           [&](int64_t i, auto access, const auto& s) { access.put(kl + range.begin + i, s.kl()); });
-    } else if (kTogether > 1 && range.width() >= kTogether * kLanes<V>) {
+    } else if (adds_rows_up<V>(range.width())) {
       A* sums = cut.units_per_row > 1 ? partials + unit : kl + range.row;
       for (int64_t row = 0; row < range.rows; ++row) {
         RowSum<V> squares, excesses;
