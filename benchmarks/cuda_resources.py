@@ -60,6 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if compiler is None:
         print("benchmarks.cuda_resources needs g++, and nvcc on the PATH or in /usr/local/cuda.", file=sys.stderr)
         return 2
+    if options.record and not _has_disassembler():
+        print(
+            "The record holds accesses of memory, which cuobjdump and nvdisasm count: put both on the PATH "
+            "(pip install nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm), or leave --record out.",
+            file=sys.stderr,
+        )
+        return 2
     rows = [row for arch in ARCHITECTURES for operation in OPERATIONS for row in read(compiler, operation, arch)]
     print(_report.table(rows, {name: name for name in COLUMNS[1:]}))
     if options.record:
@@ -105,9 +112,13 @@ def version(compiler: str) -> str:
     return found[1] if found else "unknown"
 
 
+def _has_disassembler() -> bool:
+    return shutil.which("cuobjdump") is not None and shutil.which("nvdisasm") is not None
+
+
 def _wide_accesses(cubin: Path) -> dict[str, tuple[str, str]]:
     """Count the 16-byte loads and stores of global memory per function; empty without a disassembler."""
-    if shutil.which("cuobjdump") is None or shutil.which("nvdisasm") is None:
+    if not _has_disassembler():
         return {}
     text = subprocess.run(["cuobjdump", "-sass", str(cubin)], capture_output=True, text=True, check=True).stdout
     counts = {}

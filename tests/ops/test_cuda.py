@@ -155,6 +155,16 @@ def test_no_kernel_spills_as_recorded():
         assert int(row["stores_128"]) >= 1, row
 
 
+def test_nothing_is_recorded_without_a_disassembler(monkeypatch, capsys):
+    monkeypatch.setattr(cuda_resources, "find_compiler", lambda: "nvcc")
+    monkeypatch.setattr(cuda_resources, "read", lambda *_: pytest.fail("compiled all the same"))
+    monkeypatch.setattr(cuda_resources.shutil, "which", lambda name: None if name == "nvdisasm" else name)
+    before = cuda_resources.RECORD.read_bytes()
+    assert cuda_resources.main(["--record"]) == 2
+    assert "pip install nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm" in capsys.readouterr().err
+    assert cuda_resources.RECORD.read_bytes() == before
+
+
 @needs_compiler
 def test_the_compiler_says_what_is_recorded():
     """One file of the four, for one architecture, because compiling all takes a minute."""
