@@ -16,9 +16,9 @@ struct Output {
   TFVAE_INLINE Output operator+(int64_t i) const { return {at + i}; }
 };
 
-// Whether a result of `rows` rows is streamed: where the caches could not keep it, because a processor reads the memory
-// that it is about to write through them, which here is up to a third of all that is moved. Not where it takes the
-// place of mean, log_var or dz, which have just been read, nor where whole vectors would not be aligned.
+// Whether a result of `rows` rows is streamed: where the caches could not keep it, because a processor reads what it is
+// about to write through them, a quarter of all that is moved here or more. Not where it takes the place of mean,
+// log_var or dz, which have just been read, nor where whole vectors would not be aligned.
 template <class T>
 TFVAE_INLINE bool is_streamed(const CommonParams& p, int64_t rows, const void* data, const void* dz = nullptr) {
   constexpr int64_t kStreamedBytes = int64_t{1} << 24, kVector = kLanes<VectorOf<Arithmetic<T>>>;
