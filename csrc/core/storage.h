@@ -60,6 +60,12 @@ TFVAE_INLINE I round_to_bfloat16(F x) {
   return select(x != x, bits | 0x400000, rounded);
 }
 
+// The same from the two halves of the pattern, vectors of unsigned 16-bit lanes, where the lower half of a NaN is 0.
+template <class I>
+TFVAE_INLINE I round_upper_half(I upper, I lower) {
+  return upper - bit_cast<I>(lower > 0x8000 - (upper & 1));
+}
+
 // Here the lanes hold the pattern: widen takes its bits with zeros above them, narrow gives it as a signed 16-bit
 // number.
 template <class F, class I>

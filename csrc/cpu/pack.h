@@ -126,6 +126,27 @@ struct Memory<Pack<V, N>, T> {
   }
 };
 
+template <int Half>
+struct HalvesOfLanes {
+  static constexpr int lane(int i) { return 2 * i + Half; }
+};
+
+// Rounded with the patterns' halves apart, which takes half the steps. What packs are computed from is bfloat16 itself,
+// so the lower half of a NaN is 0: processors keep the pattern of the NaN that they are given, and that of their own
+// has nothing there.
+template <>
+struct Memory<Pack<VectorF32, 2>, BFloat16> {
+  using P = Pack<VectorF32, 2>;
+  static TFVAE_INLINE P load(const BFloat16* from) {
+    using One = Memory<VectorF32, BFloat16>;
+    return {{One::load(from), One::load(from + kLanes<VectorF32>)}};
+  }
+  static TFVAE_INLINE VectorHalves bits(P v) {
+    const VectorHalves a = bit_cast<VectorHalves>(v.part[0]), b = bit_cast<VectorHalves>(v.part[1]);
+    return round_upper_half(choose_lanes<HalvesOfLanes<1>>(a, b), choose_lanes<HalvesOfLanes<0>>(a, b));
+  }
+};
+
 template <bool kStreamed, class Bits, int N, class T>
 TFVAE_INLINE void put_bits(T* to, Pack<Bits, N> bits) {
 #pragma GCC unroll 8

@@ -37,6 +37,7 @@ typedef int32_t VectorI32 __attribute__((vector_size(kVectorBytes)));
 typedef int64_t VectorI64 __attribute__((vector_size(kVectorBytes)));
 typedef uint64_t VectorU64 __attribute__((vector_size(kVectorBytes)));
 typedef uint16_t VectorU16 __attribute__((vector_size(kVectorBytes / 2)));  // As many lanes as VectorI32.
+typedef uint16_t VectorHalves __attribute__((vector_size(kVectorBytes)));   // Two lanes for each of VectorI32.
 
 #if defined(TFVAE_EMULATED_VECTOR_BYTES)
 // Any width on any processor, lane by lane: so the tests run the code of widths that their processor does not have.
@@ -270,6 +271,12 @@ struct LaneTraits<VectorF64> {
   static TFVAE_INLINE VectorF64 select_by_sign(VectorI64 sign, VectorF64 a, VectorF64 b) {
     return hardware_select(sign, a, b);
   }
+};
+
+template <>
+struct LaneTraits<VectorHalves> {
+  using Scalar = uint16_t;
+  using Int = VectorHalves;
 };
 
 template <>
