@@ -14,11 +14,11 @@ def build_info() -> dict[str, Any]:
     Loads the compiled library if nothing has yet.
 
     Returns:
-        A dictionary: ``backend`` (``"native"`` or ``"reference"``: what an op called now would run), ``requested``
-        (what ``TFVAE_BACKEND`` asks for), ``problem`` (why native is not usable, or None), ``problem_inside_xla`` (the
-        same in functions that XLA compiles), ``instruction_set`` (of the native kernels, or None), ``built`` (what the
-        library was built from: TensorFlow, compiler, instruction sets, CUDA architectures, and whether with XLA; None
-        without a library) and ``versions``.
+        A dictionary: ``backend`` (``"native"`` or ``"reference"``: what an op called now would run; None where it would
+        raise, because native is asked for and not usable), ``requested`` (what ``TFVAE_BACKEND`` asks for), ``problem``
+        (why native is not usable, or None), ``problem_inside_xla`` (the same in functions that XLA compiles),
+        ``instruction_set`` (of the native kernels, or None), ``built`` (what the library was built from: TensorFlow,
+        compiler, instruction sets, CUDA architectures, and whether with XLA; None without a library) and ``versions``.
 
     Example:
 
@@ -29,7 +29,7 @@ def build_info() -> dict[str, Any]:
     problem = _native.problem()
     asked = _backend.asked()
     return {
-        "backend": "native" if problem is None and asked != "reference" else "reference",
+        "backend": _in_use(asked, problem),
         "requested": _config.backend(),
         "problem": problem,
         "problem_inside_xla": _native.problem_inside_xla(),
@@ -37,6 +37,14 @@ def build_info() -> dict[str, Any]:
         "built": _native.metadata(),
         "versions": _native.versions(),
     }
+
+
+def _in_use(asked: str, problem: str | None) -> str | None:
+    if asked == "reference":
+        return "reference"
+    if problem is None:
+        return "native"
+    return None if asked == "native" else "reference"
 
 
 def _instruction_set() -> str | None:

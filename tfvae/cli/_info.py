@@ -37,7 +37,7 @@ def _describe(info: dict[str, Any]) -> str:
     lines = [
         f"tfvae {info['tfvae']} in {info['installed_in']}",
         "",
-        f"Backend in use: {'none' if _is_refused(info) else info['backend']}",
+        f"Backend in use: {info['backend'] or 'none'}",
         f"  {_why(info)}",
     ]
     if info["backend"] == "native" and info["problem_inside_xla"] is not None:
@@ -52,16 +52,11 @@ def _describe(info: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _is_refused(info: dict[str, Any]) -> bool:
-    """Whether every op would raise."""
-    return info["requested"] == "native" and info["problem"] is not None
-
-
 def _why(info: dict[str, Any]) -> str:
     if info["backend"] == "native":
         kernels = f"its kernels for {info['instruction_set']} run"
         return f"The compiled op fits this TensorFlow and {kernels} (TFVAE_BACKEND={info['requested']})."
-    if _is_refused(info):
+    if info["backend"] is None:
         return f"TFVAE_BACKEND=native forbids the reference, and the compiled op is not usable: {info['problem']}"
     if info["problem"] is not None:
         return f"The compiled op is not usable: {info['problem']}"
