@@ -7,7 +7,7 @@ from tests.evidence.conftest import LinearGaussian, LogGamma
 from tfvae import exact
 from tfvae.distributions._tfp import tfd
 from tfvae.evidence import annealed_importance_sampling, bidirectional_monte_carlo
-from tfvae.evidence._annealing import Schedule
+from tfvae.evidence._annealing import Schedule, StepSizes
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,11 @@ def test_mistakes_are_told(x):
 
     with pytest.raises(ValueError, match=r"needs a prior over continuous z .* not Categorical of dtype .*int32"):
         annealed_importance_sampling(Discrete(), x)
+
+
+def test_step_sizes_grow_by_equal_factors_between_the_temperatures_they_were_found_at():
+    found = np.array([[1, 3], [4, 3], [16, 48]], np.float32)[:, None, None]  # [3, 1 example, 1, 2 dimensions]
+    steps = StepSizes(np.log(found), [0, 2, 10])
+    got = np.array([steps.at(t)[0, 0] for t in (0, 1, 2, 4, 6, 10)])
+    expected = [[1, 3], [2, 3], [4, 3], [4 * 2**0.5, 6], [8, 12], [16, 48]]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)  # a few roundings of float32 logarithms

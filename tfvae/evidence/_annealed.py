@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae._checks import as_count
-from tfvae.evidence._annealing import Annealer, Schedule, groups_of, units_of
+from tfvae.evidence._annealing import Annealer, Schedule, StepSizes, groups_of, units_of
 from tfvae.evidence._job import ROWS, as_seed, make_job, seeds_of
 from tfvae.evidence._joint import Joint
 from tfvae.evidence._means import mean_and_error
@@ -211,7 +211,7 @@ def _forward(
     annealer: Annealer,
     x: tf.Tensor,
     chains: int,
-    steps: np.ndarray,
+    steps: StepSizes,
     seed: tf.Tensor,
     advance: Callable[[], None],
 ) -> list[np.ndarray]:

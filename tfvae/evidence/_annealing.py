@@ -54,6 +54,27 @@ class Schedule:
         return (sigmoid - sigmoid[0]) / (sigmoid[-1] - sigmoid[0])
 
 
+class StepSizes:
+    """Step sizes for every temperature, ``[B, 1, *latent]`` each, of which those at some are kept.
+
+    Args:
+        logarithms: ``[P, B, 1, *latent]``, at the temperatures ``indices``; linear between them.
+        indices: ``[P]``, rising.
+    """
+
+    def __init__(self, logarithms: np.ndarray, indices: list[int]) -> None:
+        self._logarithms, self._indices = logarithms, indices
+
+    def at(self, t: int) -> np.ndarray:
+        """Return those at temperature ``t``."""
+        position = np.interp(t, self._indices, np.arange(len(self._indices)))
+        lower = int(position)
+        upper = min(lower + 1, len(self._indices) - 1)
+        part = self._logarithms.dtype.type(position - lower)
+        step: np.ndarray = np.exp((1 - part) * self._logarithms[lower] + part * self._logarithms[upper])
+        return step
+
+
 class Annealer:
     """Transitions that leave ``p(z) p(x|z)^beta`` as it is, and the chains of them.
 
@@ -70,11 +91,11 @@ class Annealer:
         key = ("annealing", x_spec.dtype, tuple(x_spec.shape[1:]))
         self._move, self._score = of_model(joint.model, key, lambda model: _functions(joint.of(model), x_spec))
 
-    def find_steps(self, x: tf.Tensor, seed: tf.Tensor, advance: Advance) -> np.ndarray:
-        """Return step sizes for every temperature, example and dimension, ``[T + 1, B, 1, *latent]``.
+    def find_steps(self, x: tf.Tensor, seed: tf.Tensor, advance: Advance) -> StepSizes:
+        """Return step sizes for every temperature, example and dimension.
 
         A run of its own, in which a multiple of the chains' standard deviation is adapted so that four of five
-        proposals are accepted. Between its temperatures the logarithm of the step is interpolated.
+        proposals are accepted.
         """
         seeds = seeds_of(seed, 1 + PILOT_TEMPERATURES * PILOT_TRANSITIONS)
         u = self.joint.draw_prior([len(x), PILOT_CHAINS], seeds[0])
@@ -90,10 +111,10 @@ class Annealer:
             spread = 0.5 * (spread + np.log(_standard_deviation(u)))
             found.append(spread + _as_column(log_multiple, spread))
             advance()
-        return _interpolate(np.exp(np.array(found)), indices, len(self.betas))
+        return StepSizes(np.array(found), indices)
 
     def forward(
-        self, x: tf.Tensor, num_chains: int, steps: np.ndarray, seed: tf.Tensor, advance: Advance
+        self, x: tf.Tensor, num_chains: int, steps: StepSizes, seed: tf.Tensor, advance: Advance
     ) -> tuple[np.ndarray, np.ndarray]:
         """Anneal from the prior; return the log-weights, of mean weight ``p(x)``, and the acceptance, ``[B, C]``."""
         seeds = seeds_of(seed, len(self.betas))
@@ -108,7 +129,7 @@ class Annealer:
             advance()
         return log_weights, accepted / transitions if transitions else np.full_like(log_weights, np.nan)
 
-    def reverse(self, x: tf.Tensor, u: tf.Tensor, steps: np.ndarray, seed: tf.Tensor, advance: Advance) -> np.ndarray:
+    def reverse(self, x: tf.Tensor, u: tf.Tensor, steps: StepSizes, seed: tf.Tensor, advance: Advance) -> np.ndarray:
         """Anneal from exact draws of the posterior to the prior; return log-weights of mean weight ``1 / p(x)``.
 
         Before that, transitions at ``beta = 1`` take chains that start at one draw apart, as far as they may.
@@ -126,9 +147,9 @@ class Annealer:
         return log_weights
 
     def _at(
-        self, t: int, x: tf.Tensor, u: tf.Tensor, steps: np.ndarray, seed: tf.Tensor
+        self, t: int, x: tf.Tensor, u: tf.Tensor, steps: StepSizes, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return self._move(x, u, tf.constant(self.betas[t], self.joint.dtype), steps[t], seed)
+        return self._move(x, u, tf.constant(self.betas[t], self.joint.dtype), steps.at(t), seed)
 
 
 def _functions(joint: Joint, x_spec: tf.TensorSpec) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -175,12 +196,3 @@ def _standard_deviation(u: tf.Tensor) -> np.ndarray:
 
 def _as_column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
     return np.reshape(values, [-1] + [1] * (like.ndim - 1)).astype(like.dtype)
-
-
-def _interpolate(found: np.ndarray, indices: list[int], count: int) -> np.ndarray:
-    """Return ``found`` at ``indices`` for all of ``range(count)``, its logarithm linear between them."""
-    position = np.interp(np.arange(count), indices, np.arange(len(indices)))
-    lower = np.floor(position).astype(int)
-    upper = np.minimum(lower + 1, len(indices) - 1)
-    part = (position - lower).reshape([-1] + [1] * (found.ndim - 1)).astype(found.dtype)
-    return found[lower] ** (1 - part) * found[upper] ** part
