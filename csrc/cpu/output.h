@@ -17,13 +17,15 @@ struct Output {
 };
 
 // Whether a result of `rows` rows is streamed: where the caches could not keep it, because a processor reads what it is
-// about to write through them, a quarter of all that is moved here or more. Not where it takes the place of mean,
-// log_var or dz, which have just been read, nor where whole vectors would not be aligned.
+// about to write through them, which without a prior is a quarter of all that is moved here or more. Not where it takes
+// the place of mean, log_var or dz, which have just been read, nor where what is stored at once, up to a whole vector,
+// would not be aligned.
 template <class T>
 TFVAE_INLINE bool is_streamed(const CommonParams& p, int64_t rows, const void* data, const void* dz = nullptr) {
-  constexpr int64_t kStreamedBytes = int64_t{1} << 24, kVector = kLanes<VectorOf<Arithmetic<T>>>;
+  constexpr int64_t kStreamedBytes = int64_t{1} << 24;
   const bool large = rows * p.columns >= kStreamedBytes / int64_t(sizeof(T));
-  const bool aligned = p.columns % kVector == 0 && reinterpret_cast<uintptr_t>(data) % (kVector * sizeof(T)) == 0;
+  const bool aligned =
+      p.columns % (kVectorBytes / sizeof(T)) == 0 && reinterpret_cast<uintptr_t>(data) % kVectorBytes == 0;
   return large && aligned && data != p.mean && data != p.log_var && data != dz;
 }
 

@@ -131,9 +131,9 @@ struct HalvesOfLanes {
   static constexpr int lane(int i) { return 2 * i + Half; }
 };
 
-// Rounded with the patterns' halves apart, which takes half the steps. What packs are computed from is bfloat16 itself,
-// so the lower half of a NaN is 0: processors keep the pattern of the NaN that they are given, and that of their own
-// has nothing there.
+// Rounded with the patterns' halves apart, which takes half the steps. Packs that are stored here are computed from
+// bfloat16 and noise alone, so the lower half of a NaN is 0: processors keep the pattern of the NaN that they are
+// given, and that of their own has nothing there.
 template <>
 struct Memory<Pack<VectorF32, 2>, BFloat16> {
   using P = Pack<VectorF32, 2>;

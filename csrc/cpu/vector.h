@@ -2,8 +2,9 @@
 //
 // Compiler vector types carry the arithmetic; intrinsics remain for what those cannot say: the 32 x 32 -> 64 bit
 // product, the square root, minimum and maximum that give their second operand if either is NaN, selection by sign bits
-// alone, stores around the caches, and conversions of 16-bit lanes: hardware_narrow takes numbers that fit in 16 bits
-// with their sign.
+// alone, stores around the caches, and conversions of 16-bit lanes (hardware_narrow takes numbers that fit in 16 bits
+// with their sign). AVX-512 adds tables in registers, exponents and fractions taken apart and put together, and moves
+// under a mask.
 #ifndef TFVAE_CPU_VECTOR_H_
 #define TFVAE_CPU_VECTOR_H_
 
@@ -78,12 +79,6 @@ TFVAE_INLINE __m512 hardware_select(VectorI32 sign, __m512 a, __m512 b) {
 }
 TFVAE_INLINE __m512d hardware_select(VectorI64 sign, __m512d a, __m512d b) {
   return _mm512_mask_blend_pd(_mm512_movepi64_mask(bit_cast<__m512i>(sign)), b, a);
-}
-TFVAE_INLINE VectorI32 hardware_widen(VectorU16 x) {
-  return bit_cast<VectorI32>(_mm512_maskz_cvtepu16_epi32(0xffff, bit_cast<__m256i>(x)));
-}
-TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) {
-  return bit_cast<VectorU16>(_mm512_maskz_cvtepi32_epi16(0xffff, bit_cast<__m512i>(x)));
 }
 #define TFVAE_HARDWARE_HALF
 TFVAE_INLINE VectorF32 hardware_widen_half(VectorU16 x) { return _mm512_maskz_cvtph_ps(0xffff, bit_cast<__m256i>(x)); }

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -26,14 +28,25 @@ namespace {
 
 using Seed = std::array<int64_t, 2>;
 
+struct JoinedThreads {
+  std::vector<std::thread> started;
+  ~JoinedThreads() {
+    for (std::thread& thread : started) thread.join();
+  }
+};
+
 // Even shares for `threads` threads, the calling one among them.
 ParallelFor on_threads(int threads) {
   return [threads](int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
     const int64_t used = threads < count ? threads : count;
-    std::vector<std::thread> others;
-    for (int64_t t = 1; t < used; ++t) others.emplace_back(body, count * t / used, count * (t + 1) / used);
+    JoinedThreads others;
+    try {
+      for (int64_t t = 1; t < used; ++t) others.started.emplace_back(body, count * t / used, count * (t + 1) / used);
+    } catch (const std::system_error& error) {
+      throw std::runtime_error("The system starts no more than " + std::to_string(others.started.size() + 1) + " of " +
+                               std::to_string(used) + " threads: " + error.what() + ". Ask for fewer.");
+    }
     body(0, count / used);
-    for (std::thread& other : others) other.join();
   };
 }
 

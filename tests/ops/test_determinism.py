@@ -62,6 +62,33 @@ if BUILT:
             expected = kernels.reparameterize_kl(mean, log_var, seed=(1, 2))
             assert all(equal_bits(a.numpy(), b) for a, b in zip(got, expected, strict=True))
 
+    @pytest.mark.parametrize("columns", [1024, 80, 2064])
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_results_too_large_for_the_caches(kernels, isa, dtype, columns):
+        """From 16 MiB on they are written around the caches, which wants every store aligned: some rows are not."""
+        dtype = tf.as_dtype(dtype)
+        mean = np.zeros([2**24 // (columns * dtype.size) + 1, columns], dtype.as_numpy_dtype)
+        whole, _ = kernels.reparameterize_kl(mean, mean, seed=(1, 2), isa=isa)
+        part, _ = kernels.reparameterize_kl(mean[:9], mean[:9], seed=(1, 2), isa=isa)
+        assert equal_bits(whole[:9], part)
+
+    def test_threads_that_cannot_be_started_are_an_error(run_python):
+        code = """
+import resource
+import numpy as np
+from tfvae._lib import tfvae_kernels
+
+zeros = np.zeros([20_000, 2048], np.float16)
+resource.setrlimit(resource.RLIMIT_AS, (20 * 2**30, resource.RLIM_INFINITY))  # A thread wants 8 MiB of addresses.
+try:
+    tfvae_kernels.reparameterize_kl(zeros, zeros, seed=(1, 2), threads=20_000)
+except RuntimeError as error:
+    print(error)
+"""
+        printed = run_python(code).stdout
+        assert printed.startswith("The system starts no more than ")
+        assert printed.endswith("of 20000 threads: Resource temporarily unavailable. Ask for fewer.\n")
+
 
 def test_run_to_run_req_9(backend, rng):
     for shape in SHAPES:
