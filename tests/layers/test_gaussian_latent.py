@@ -159,6 +159,8 @@ def test_modes_agree_after_five_steps_req_23():
         (tf.zeros([2, 3]), r"whose size is then even; not inputs of shape \(2, 3\)"),
         ((tf.zeros([2, 3]), tf.zeros([2, 4])), r"one shape, not \(2, 3\) and \(2, 4\)"),
         ((tf.zeros([2, 3]),) * 3, r"a pair \(mean, log_var\), not 3 tensors"),
+        ((tf.zeros([3]),) * 2, r"shape \[B, \.\.\., D\], not \(3,\)\. For one example take mean\[None\]"),
+        ({"m": tf.zeros([2, 3]), "v": tf.zeros([2, 3])}, r"a pair \(mean, log_var\), not a dict of m, v"),
     ],
 )
 def test_wrong_inputs_are_refused(inputs, message):

@@ -228,6 +228,19 @@ def test_parameters_of_different_dtype_req_15(backend):
         reparameterize_kl(tf.zeros([3]), tf.zeros([3], tf.float64), seed=[1, 2])
 
 
+RAGGED, SPARSE = tf.ragged.constant([[1.0, 2.0], [3.0]]), tf.sparse.eye(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mean", None), ("mean", RAGGED), ("log_var", None), ("log_var", SPARSE), ("prior_mean", RAGGED)],
+)
+def test_what_is_no_dense_tensor(backend, name, value):
+    arguments = dict.fromkeys(["mean", "log_var", "prior_mean", "prior_log_var"], tf.zeros([3])) | {name: value}
+    with pytest.raises(TypeError, match=f"{name} must be a dense tensor, or what converts to one, not "):
+        reparameterize_kl(**arguments, seed=[1, 2])
+
+
 @pytest.mark.parametrize("value", [None, 1, "no", tf.constant(True)])
 def test_per_dimension_that_is_not_a_bool(backend, value):
     with pytest.raises(TypeError, match="per_dimension must be True or False, not"):
@@ -251,6 +264,8 @@ def test_per_dimension_that_is_not_a_bool(backend, value):
         [0, -(2**63) - 1],
         [2**70, 0],
         [[1, 2], [3]],
+        {"a": 1, "b": 2},
+        [{"a": 1}, 2],
         np.array([1.0, 2.0]),
         np.array([1, 2], np.uint64),
         tf.constant([1.0, 2.0]),

@@ -82,6 +82,10 @@ class GaussianLatent(keras.layers.Layer):
             mean, log_var = (tf.TensorShape(shape) for shape in input_shape)
             if not mean.is_compatible_with(log_var):
                 raise ValueError(f"mean and log_var must have one shape, not {mean} and {log_var}.")
+            if mean.rank is not None and mean.rank < 2:
+                raise ValueError(
+                    f"mean and log_var must have shape [B, ..., D], not {mean}. For one example take mean[None]."
+                )
             return
         size = input_shape[-1] if input_shape else None
         if not isinstance(size, int) or size % 2 or len(input_shape) < 2:
@@ -112,6 +116,8 @@ class GaussianLatent(keras.layers.Layer):
 
 
 def _is_pair(input_shape: Any) -> bool:
+    if isinstance(input_shape, dict):
+        raise ValueError(f"GaussianLatent takes a pair (mean, log_var), not a dict of {', '.join(input_shape)}.")
     nested = bool(input_shape) and isinstance(input_shape[0], (list, tuple))
     if nested and len(input_shape) != 2:
         raise ValueError(f"GaussianLatent takes a pair (mean, log_var), not {len(input_shape)} tensors.")

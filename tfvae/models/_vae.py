@@ -140,8 +140,12 @@ class VAE(keras.Model):
         Args:
             x: data ``[B, *event]``.
             seed: an integer or two, for a reproducible result; None takes the model's own noise.
+
+        Raises:
+            ValueError: for data outside the support of the likelihood, NaN included, unless in a ``tf.function``.
         """
-        return self._terms(tf.convert_to_tensor(x), self._seed(seed), training=False).elbo
+        x = _checks.as_examples(x, self.likelihood_family)
+        return self._terms(x, self._seed(seed), training=False).elbo
 
     def log_likelihood(self, x: Any, num_samples: int = 1000, seed: Any = None) -> evidence.LogLikelihood:
         """Estimate ``log p(x)`` of every example by importance sampling; see ``tfvae.evidence.importance_weighted``.
@@ -153,10 +157,12 @@ class VAE(keras.Model):
 
         Returns:
             ``LogLikelihood(estimate, standard_error, effective_sample_size, pareto_k)``, each ``[B]`` and float64.
+
+        Raises:
+            ValueError: for data outside the support of the likelihood, NaN included.
         """
         as_count(num_samples, "num_samples")
-        x = tf.convert_to_tensor(x)
-        _checks.check_batch(x, self.likelihood_family)
+        x = _checks.as_examples(x, self.likelihood_family)
         return evidence.importance_weighted(self, x, num_samples=num_samples, seed=seed)
 
     def sample(self, n: int, seed: Any = None) -> tf.Tensor:
@@ -289,6 +295,16 @@ class VAE(keras.Model):
         if not kwargs.get("_use_cached_eval_dataset"):
             x, y, sample_weight = _checks.checked_arrays(x, y, sample_weight, self.likelihood_family)
         return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+
+    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Take one optimizer step as ``keras.Model.train_on_batch`` does, on an array checked as in ``fit``."""
+        _checks.check_data(x, self.likelihood_family)
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate one batch as ``keras.Model.test_on_batch`` does, an array checked as in ``fit``."""
+        _checks.check_data(x, self.likelihood_family)
+        return super().test_on_batch(x, *args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one optimizer step on one batch; called by ``fit``."""

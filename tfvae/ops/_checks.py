@@ -36,14 +36,14 @@ def _integers(seed: Any) -> Any:
     if all(np.asarray(part).dtype.kind in "iu" for part in parts):
         try:
             return np.asarray(seed, dtype=np.int64)
-        except (ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError):
             pass
     raise TypeError(f"seed must be two integers that fit in 64 bits, not {seed!r}.")
 
 
 def as_parameters(mean: Any, log_var: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Return ``mean`` and ``log_var`` as floating tensors of one dtype, one shape and rank at least 1."""
-    mean = tf.convert_to_tensor(mean)
+    mean = tf.convert_to_tensor(_dense("mean", mean))
     if mean.dtype not in DTYPES:
         raise TypeError(f"mean must be one of {_NAMES}, not {mean.dtype.name}.")
     log_var = _like_mean("log_var", log_var, mean)
@@ -72,7 +72,14 @@ def as_prior(prior_mean: Any, prior_log_var: Any, mean: tf.Tensor) -> tuple[tf.T
     return prior_mean, prior_log_var
 
 
+def _dense(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+        raise TypeError(f"{name} must be a dense tensor, or what converts to one, not {type(value).__name__}.")
+    return value
+
+
 def _like_mean(name: str, value: Any, mean: tf.Tensor) -> tf.Tensor:
+    value = _dense(name, value)
     value = tf.convert_to_tensor(value) if hasattr(value, "dtype") else tf.convert_to_tensor(value, dtype=mean.dtype)
     if value.dtype != mean.dtype:
         raise TypeError(
