@@ -267,6 +267,7 @@ def test_per_dimension_that_is_not_a_bool(backend, value):
         {"a": 1, "b": 2},
         [{"a": 1}, 2],
         np.array([1.0, 2.0]),
+        np.array(["1", 2], object),
         np.array([1, 2], np.uint64),
         tf.constant([1.0, 2.0]),
     ],

@@ -18,7 +18,7 @@ def as_seed(seed: Any) -> tf.Tensor:
         raise TypeError(
             "seed must be two integers, as for tf.random.stateless_normal, not None. Pass seed=[1, 2], say."
         )
-    if not tf.is_tensor(seed) and not hasattr(seed, "dtype"):
+    if not tf.is_tensor(seed) and getattr(seed, "dtype", None) in (None, np.dtype(object)):
         seed = _integers(seed)
     seed = tf.convert_to_tensor(seed)
     if seed.dtype not in (tf.int32, tf.int64):
