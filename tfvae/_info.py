@@ -27,9 +27,8 @@ def build_info() -> dict[str, Any]:
     ['backend', 'built', 'instruction_set', 'problem', 'problem_inside_xla', 'requested', 'versions']
     """
     problem = _native.problem()
-    asked = _backend.asked()
     return {
-        "backend": _in_use(asked, problem),
+        "backend": _backend.chosen(problem),
         "requested": _config.backend(),
         "problem": problem,
         "problem_inside_xla": _native.problem_inside_xla(),
@@ -37,14 +36,6 @@ def build_info() -> dict[str, Any]:
         "built": _native.metadata(),
         "versions": _native.versions(),
     }
-
-
-def _in_use(asked: str, problem: str | None) -> str | None:
-    if asked == "reference":
-        return "reference"
-    if problem is None:
-        return "native"
-    return None if asked == "native" else "reference"
 
 
 def _instruction_set() -> str | None:

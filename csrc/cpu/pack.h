@@ -113,6 +113,19 @@ struct LaneTraits<Pack<V, N>> {
   static TFVAE_INLINE P select_by_sign(Int sign, P a, P b) { return each(One::select_by_sign, sign, a, b); }
 };
 
+template <int Half>
+struct HalvesOfLanes {
+  static constexpr int lane(int i) { return 2 * i + Half; }
+};
+
+// Rounded with the patterns' halves apart, which takes half the steps. Packs that are stored here are computed from
+// bfloat16 and noise alone, so the lower half of a NaN is 0: processors keep the pattern of the NaN that they are
+// given, and that of their own has nothing there.
+TFVAE_INLINE VectorHalves bfloat16_bits(Pack<VectorF32, 2> v) {
+  const VectorHalves a = bit_cast<VectorHalves>(v.part[0]), b = bit_cast<VectorHalves>(v.part[1]);
+  return round_upper_half(choose_lanes<HalvesOfLanes<1>>(a, b), choose_lanes<HalvesOfLanes<0>>(a, b));
+}
+
 template <class V, int N, class T>
 struct Memory<Pack<V, N>, T> {
   static TFVAE_INLINE Pack<V, N> load(const T* from) {
@@ -122,28 +135,11 @@ struct Memory<Pack<V, N>, T> {
     return v;
   }
   static TFVAE_INLINE auto bits(Pack<V, N> v) {
-    return each([](V x) { return Memory<V, T>::bits(x); }, v);
-  }
-};
-
-template <int Half>
-struct HalvesOfLanes {
-  static constexpr int lane(int i) { return 2 * i + Half; }
-};
-
-// Rounded with the patterns' halves apart, which takes half the steps. Packs that are stored here are computed from
-// bfloat16 and noise alone, so the lower half of a NaN is 0: processors keep the pattern of the NaN that they are
-// given, and that of their own has nothing there.
-template <>
-struct Memory<Pack<VectorF32, 2>, BFloat16> {
-  using P = Pack<VectorF32, 2>;
-  static TFVAE_INLINE P load(const BFloat16* from) {
-    using One = Memory<VectorF32, BFloat16>;
-    return {{One::load(from), One::load(from + kLanes<VectorF32>)}};
-  }
-  static TFVAE_INLINE VectorHalves bits(P v) {
-    const VectorHalves a = bit_cast<VectorHalves>(v.part[0]), b = bit_cast<VectorHalves>(v.part[1]);
-    return round_upper_half(choose_lanes<HalvesOfLanes<1>>(a, b), choose_lanes<HalvesOfLanes<0>>(a, b));
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      return bfloat16_bits(v);
+    } else {
+      return each([](V x) { return Memory<V, T>::bits(x); }, v);
+    }
   }
 };
 

@@ -6,12 +6,14 @@ import tensorflow as tf
 import tfvae
 from benchmarks import _cases, _report, _rivals_log_ratio, _rivals_tensorflow, peak_memory
 
-BUILT = tfvae.build_info()["problem"] is None
+needs_compiled_op = pytest.mark.skipif(
+    tfvae.build_info()["problem"] is not None, reason="the promise is the compiled op's; stock ops keep intermediates"
+)
 
 SLACK = 2**20  # Stacks, traces and allocator headers; a single tensor of the case is 64 MB.
 
 
-@pytest.mark.skipif(not BUILT, reason="the promise is the compiled op's; stock ops keep intermediates")
+@needs_compiled_op
 @pytest.mark.parametrize("which", ["forward", "backward", "both"])
 def test_compiled_op_needs_no_memory_but_its_outputs(which, returned_memory):
     inputs = _cases.make_inputs(_cases.Case(4096, 4096, "float32"))
@@ -22,7 +24,7 @@ def test_compiled_op_needs_no_memory_but_its_outputs(which, returned_memory):
     assert outputs - SLACK <= peak <= outputs + SLACK
 
 
-@pytest.mark.skipif(not BUILT, reason="the promise is the compiled op's; stock ops keep intermediates")
+@needs_compiled_op
 @pytest.mark.parametrize("which", ["forward", "backward"])
 def test_compiled_draws_need_no_memory_but_their_outputs(which, returned_memory):
     inputs = _cases.make_inputs(_cases.DrawsCase(1024, 512, "float32"))
@@ -31,7 +33,7 @@ def test_compiled_draws_need_no_memory_but_their_outputs(which, returned_memory)
     assert peak <= outputs + SLACK
 
 
-@pytest.mark.skipif(not BUILT, reason="the promise is the compiled op's; stock ops keep intermediates")
+@needs_compiled_op
 @pytest.mark.parametrize("which", ["forward", "gradient"])
 def test_compiled_op_writes_into_inputs_that_nothing_else_needs(which, returned_memory):
     x, dkl = tf.zeros([4096, 4096]), tf.ones([4096])

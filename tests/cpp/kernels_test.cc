@@ -157,7 +157,7 @@ TEST_P(Kernels, HalfPrecisionPatternsSurviveTheRoundTrip) {
 }
 
 TEST_P(Kernels, HalfPrecisionIsRoundedToNearestAndTiesToEven) {
-  // Against float32 on the same values, bit for bit: of these elements some twenty are ties in bfloat16.
+  // Against float32 on the same values, bit for bit. That some of them are ties in bfloat16 is counted.
   constexpr int64_t kCount = int64_t{1} << 20;
   for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {
     const bool half = dtype == DType::kFloat16;

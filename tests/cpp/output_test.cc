@@ -14,7 +14,7 @@ constexpr DType kDTypes[] = {DType::kFloat16, DType::kBFloat16, DType::kFloat32,
 constexpr int64_t kBytes[] = {2, 2, 4, 8};
 
 // Tensors of which only the first units of work are used. Rows of 1024 elements are whole vectors of every type; of
-// those of 80 and 2064 some begin half a vector on.
+// those of 80 and 2064 some begin half a vector of AVX-512 on.
 constexpr int64_t kElements = int64_t{1} << 26, kItems = 4, kUsed = 4000;
 constexpr int64_t kColumns[] = {1024, 80, 2064};
 
@@ -31,8 +31,8 @@ void run_first(const Kernel<Params>& kernel, const Params& params, double* scrat
   kernel.finish(params, scratch);
 }
 
-// From outputs that begin at a multiple of 64 bytes, where whole vectors can go around the caches, half a vector on,
-// and one element on, where they cannot.
+// From outputs that begin at a multiple of 64 bytes, where whole vectors can go around the caches, half a vector
+// of AVX-512 on, and one element on, where they cannot.
 TEST_P(Streamed, SameBitsWhereverOutputsBegin) {
   Place mean, log_var, dz, out[3][3];
   Reserved<double> sums(kElements), scratch(kElements);

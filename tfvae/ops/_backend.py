@@ -19,21 +19,30 @@ def asked() -> str:
     return _asked.get() or _config.backend()
 
 
+def chosen(problem: str | None) -> str | None:
+    """Return what is asked for and can be had where ``problem`` keeps native from being usable; None if nothing is."""
+    if asked() == "reference":
+        return "reference"
+    if problem is None:
+        return "native"
+    return None if asked() == "native" else "reference"
+
+
 def in_use() -> str:
     """Return ``native`` or ``reference``: what an op called here and now would run."""
     if asked() == "reference":
         return "reference"
     inside_xla = _is_inside_xla()
     problem = _native.problem_inside_xla() if inside_xla else _native.problem()
-    if problem is None:
-        return "native"
-    if asked() == "native":
+    backend = chosen(problem)
+    if backend is None:
         raise RuntimeError(
             f"The native backend was asked for and is not usable{' inside XLA' if inside_xla else ''}: {problem} "
             "Or set TFVAE_BACKEND=auto to run on stock TensorFlow ops."
         )
-    _native.announce_fallback(problem, inside_xla)
-    return "reference"
+    if problem is not None:
+        _native.announce_fallback(problem, inside_xla)
+    return backend
 
 
 def _is_inside_xla() -> bool:
