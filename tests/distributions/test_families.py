@@ -135,6 +135,7 @@ def test_wrong_parameter_shapes_are_refused_by_name(family):
         (Categorical(2, 3), [[0, 2]], [[0, 3]]),
         (Categorical(2, 3), [[0.0, 2.0]], [[0, 1.5]]),
         (Categorical(2, 3), np.array([[1, 2]], np.uint8), [[0, -1]]),
+        (Bernoulli(2), tf.constant([[0, 1]], tf.bfloat16), tf.constant([[0, 0.5]], tf.bfloat16)),
         (DiagonalNormal(2), [[0.0, 1.0]], [[0, -np.inf]]),
     ],
     ids=repr,

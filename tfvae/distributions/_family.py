@@ -143,6 +143,8 @@ class Family:
 [0, 1]. Binarise the data first (x > 0.5, say), or choose another likelihood such as Normal.
         """
         x = np.asarray(x)
+        if x.dtype == tf.bfloat16.as_numpy_dtype:  # No number to NumPy.
+            x = x.astype(np.float32)
         if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
             raise ValueError(f"{type(self).__name__} expects numbers, not an array of dtype {x.dtype}.")
         self.check_event_shape(x.shape)

@@ -108,22 +108,10 @@ def check_saving(path: Any) -> None:
 
 
 def check_data(x: Any, likelihood: Family) -> None:
-    """Check arrays against the likelihood's support; datasets and generators are let through unread."""
+    """Check an array against the likelihood's support; what else Keras takes is let through unread."""
     check_one_tensor(x)
     if isinstance(x, np.ndarray) or (tf.is_tensor(x) and hasattr(x, "numpy")):
         likelihood.check_support(x)
-
-
-def checked_arrays(
-    x: Any, y: Any, sample_weight: Any, likelihood: Family, class_weight: Any = None
-) -> tuple[Any, Any, Any]:
-    """Check ``x`` and return the three with stand-in targets: Keras drops the weights of data that have none."""
-    check_data(x, likelihood)
-    if class_weight is not None and y is None and isinstance(x, np.ndarray):
-        raise ValueError("class_weight needs the classes of the examples: pass them as y. Or pass sample_weight.")
-    if sample_weight is not None and y is None:
-        y = np.zeros([len(x), 1], np.float32)
-    return x, y, sample_weight
 
 
 def check_compile(strategy: tf.distribute.Strategy, arguments: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from tfvae._checks import as_count
 from tfvae.distributions import Family, StandardNormal
 from tfvae.layers._checks import as_kl_weight
 from tfvae.layers._noise import NoiseState, as_seed_pair
-from tfvae.models import _checks, _export, _training
+from tfvae.models import _checks, _data, _export, _training
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -260,10 +260,11 @@ class VAE(keras.Model):
     ) -> keras.callbacks.History:
         """Train as ``keras.Model.fit`` does, on ``x`` alone.
 
-        Arrays are first checked against the likelihood's support. Targets are ignored.
+        Arrays are first checked against the likelihood's support; of a dataset or generator its first batch is, as it
+        is read. Targets are ignored.
 
         Args:
-            x: data ``[N, *event]``: array, ``tf.data.Dataset`` or generator, of ``x``, ``(x, y)`` or
+            x: data ``[N, *event]``: array, ``tf.data.Dataset``, ``PyDataset`` or generator, of ``x``, ``(x, y)`` or
                 ``(x, y, sample_weight)``.
             y: ignored, but for ``class_weight``.
             *args: further positional arguments of ``keras.Model.fit``.
@@ -272,29 +273,30 @@ class VAE(keras.Model):
             **kwargs: further arguments of ``keras.Model.fit``.
 
         Raises:
-            ValueError: for arrays outside the support of the likelihood, NaN included.
+            ValueError: for data outside the support of the likelihood, NaN included.
 
         Warns:
             RuntimeWarning: if updates were skipped because their gradients were not finite.
         """
         class_weight = kwargs.get("class_weight")
-        x, y, sample_weight = _checks.checked_arrays(x, y, sample_weight, self.likelihood_family, class_weight)
-        if isinstance(validation_data, (tuple, list)):
-            val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
-            validation_data = _checks.checked_arrays(val_x, val_y, val_weight, self.likelihood_family)
-        elif validation_data is not None:
-            _checks.check_data(validation_data, self.likelihood_family)
-        with _training.telling_of_skipped(self.skipped_updates):
-            return super().fit(x, y, *args, validation_data=validation_data, sample_weight=sample_weight, **kwargs)
+        with _data.SupportCheck(self.likelihood_family) as check:
+            x, y, sample_weight = check.arguments(x, y, sample_weight, class_weight)
+            if isinstance(validation_data, (tuple, list)):
+                validation_data = check.arguments(*keras.utils.unpack_x_y_sample_weight(validation_data))
+            elif validation_data is not None:
+                validation_data = check.data(validation_data)
+            with _training.telling_of_skipped(self.skipped_updates):
+                return super().fit(x, y, *args, validation_data=validation_data, sample_weight=sample_weight, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
         """Evaluate as ``keras.Model.evaluate`` does: the means of loss, elbo, reconstruction and kl over the examples.
 
-        Arguments as for ``fit``; arrays are checked in the same way.
+        Arguments as for ``fit``, checked in the same way.
         """
-        if not kwargs.get("_use_cached_eval_dataset"):
-            x, y, sample_weight = _checks.checked_arrays(x, y, sample_weight, self.likelihood_family)
-        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+        with _data.SupportCheck(self.likelihood_family) as check:
+            if not kwargs.get("_use_cached_eval_dataset"):
+                x, y, sample_weight = check.arguments(x, y, sample_weight)
+            return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Take one optimizer step as ``keras.Model.train_on_batch`` does, on an array checked as in ``fit``."""
