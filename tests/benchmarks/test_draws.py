@@ -1,4 +1,4 @@
-"""The benchmarks of several draws, of instructions and of latent sizes measure what they say."""
+"""The benchmarks of several draws and of latent sizes measure what they say."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,6 @@ from benchmarks import (
     _rivals_log_ratio,
     _rivals_tensorflow,
     _timing,
-    instructions,
     latent_sizes,
     reparameterize_log_ratio,
 )
@@ -70,37 +69,6 @@ def test_chained_gradients_all_run():
     dmean, first_elements = rival.build(inputs, "backward", 3)()
     assert dmean.shape == [5, 3]
     np.testing.assert_allclose(first_elements, 3 * single[0, 0], rtol=1e-6)
-
-
-def test_more_instructions_than_recorded_fail(tmp_path, monkeypatch, capsys):
-    key, other = ("avx2", "forward", "float32"), ("baseline", "forward", "float32")
-    recorded = {key: 20.0, other: 40.0}
-    assert instructions.changes({key: 21.9, other: 36.1}, recorded) == []
-    fewer, more = instructions.changes({other: 35.0, key: 22.1}, recorded)
-    assert "12 % fewer than the recorded 40.00" in fewer
-    assert "10 % more than the recorded 20.00" in more
-    assert "more than is recorded, nothing" in instructions.changes({("avx2", "new", "float32"): 1.0}, recorded)[0]
-    # The command itself, on counts that need no valgrind.
-    monkeypatch.setattr(instructions, "RECORD", tmp_path / "instructions.csv")
-    monkeypatch.setattr(instructions.shutil, "which", lambda name: "/usr/bin/" + name)
-    binary = tmp_path / "tfvae_count"
-    binary.touch()
-    for count, options, code in (
-        (10.0, "--record", 0),
-        (11.5, "--check", 1),
-        (10.5, "--check", 0),
-        (5.0, "--check", 0),
-    ):
-        monkeypatch.setattr(instructions, "per_element", lambda *_, count=count: count)
-        assert instructions.main([str(binary), options]) == code
-    assert "50 % fewer" in capsys.readouterr().out
-    assert instructions.main([str(tmp_path / "missing")]) == 2
-
-
-def test_every_pass_has_a_recorded_count():
-    recorded = instructions.read(instructions.RECORD)
-    expected = {(i, p, d) for i in instructions.ISAS for p in instructions.PASSES for d in instructions.DTYPES}
-    assert set(recorded) == expected
 
 
 @pytest.mark.skipif(not BUILT, reason="times the compiled kernels by themselves")

@@ -1,5 +1,7 @@
 // Runs one pass of one instruction set a number of times on a fixed problem and does nothing else, so that a tool which
-// counts instructions can tell those of the pass from those of the program: count twice, with other numbers of runs.
+// counts instructions can tell those of the pass from those of the program: count twice, with other numbers of runs, or
+// from one of the signals that stand between the runs to the next.
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,7 @@
 namespace tfvae {
 namespace {
 
-constexpr int64_t kRows = 64, kColumns = 256, kSamples = 4;
+constexpr int64_t kRows = 8, kColumns = 256, kSamples = 4;
 
 struct Problem {
   Problem(const char* dtype_name, const char* pass_name)
@@ -70,8 +72,10 @@ int main(int argc, char** argv) {
     if (strcmp(kernels->isa, argv[1]) != 0) continue;
     tfvae::Problem problem(argv[3], argv[2]);
     for (int i = 0; i < atoi(argv[4]); ++i) {
+      raise(SIGURG);
       if (!problem.run(*kernels)) return 2;
     }
+    raise(SIGURG);
     const bool draws = strncmp(argv[2], "log_ratio", 9) == 0;
     std::printf("%lld\n", static_cast<long long>((draws ? tfvae::kSamples : 1) * tfvae::kRows * tfvae::kColumns));
     return 0;
