@@ -6,8 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfvae.cli import main
+from tfvae.cli import _commands, main
 
 
 def _assert_one_line(code, out, err, message):
@@ -81,7 +82,7 @@ def test_wrong_options(tfvae_command, tmp_path, case):
         (["sample", "no/run"], "no/run holds no run"),
         (["reconstruct", "no/run"], "no/run holds no run"),
         (["export", "no/run"], "no/run holds no run"),
-        (["sample", "r", "--number", "0"], "argument --number: expected an integer from 1 to 2147483647, not '0'"),
+        (["sample", "r", "--number", "0"], "argument --number: expected an integer from 1 to 10000000, not '0'"),
         (["evaluate", "r", "--num-samples", "x"], "argument --num-samples: expected an integer from 1"),
         (["evaluate", "r", "--seed", "-1"], "argument --seed: expected an integer from 0"),
         (["export", "r", "--ops", "all"], "invalid choice: 'all'"),
@@ -104,6 +105,28 @@ def test_output_folder_in_use(tfvae_command, tmp_path, trained, data_file):
     _assert_one_line(*result, "is a file; --output takes the name of a folder")
     result = tfvae_command("train", "--data", data_file, "--output", tmp_path / "full" / "letter.txt" / "run")
     _assert_one_line(*result, "Not a directory")
+
+
+def test_results_leave_alone_what_is_not_theirs(tfvae_command, tmp_path, trained):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    (copy / "saved_model" / "NOTES.txt").write_text("mine")
+    result = tfvae_command("train", "--output", copy, "--resume")
+    _assert_one_line(*result, "holds what no earlier export wrote (NOTES.txt), so it was left as it is. Choose another")
+    assert result[2].endswith("remove the folder yourself.\n")
+    assert (copy / "saved_model" / "NOTES.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate 1 TiB"), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")],
+    ids=["NumPy", "TensorFlow"],
+)
+def test_memory_that_does_not_suffice(tfvae_command, monkeypatch, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(_commands, "sample", fail)
+    _assert_one_line(*tfvae_command("sample", "r"), f"There is not enough memory ({error}).")
 
 
 def test_resuming_with_other_settings_or_data(tfvae_command, tmp_path, trained, data_file):

@@ -218,6 +218,16 @@ def test_latent_space_names_classes():
     assert _texts(figure.axes[0]) == ["cat", "dog", "2"]
 
 
+@pytest.mark.parametrize("mean", [np.ones((4, 1)), np.arange(8).reshape(4, 2)])
+def test_names_of_classes_are_shown_as_they_stand(mean):
+    """Neither read as a formula, which most are not, nor left out of the legend for a leading underscore."""
+    names = ("1_to_$_2$", "_hidden", "a\\b", "$")
+    figure = plots.latent_space(mean, labels=[0, 1, 2, 3], class_names=names)
+    _render(figure)
+    shown = [text.strip().replace(r"\$", "$") for text in _texts(figure.axes[0])]
+    assert shown == list(names)
+
+
 def test_latent_space_refuses_wrong_shapes():
     with pytest.raises(ValueError, match=r"mean has shape \(3,\); expected posterior means \[examples, D\]"):
         plots.latent_space([1, 2, 3])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 import tfvae
 from tfvae import datasets, plots
@@ -52,7 +53,8 @@ def sample(arguments: Namespace) -> int:
     folder.read_run()
     vae = folder.load_model()
     target = _target(arguments.output, folder)
-    drawn = np.asarray(vae.sample(arguments.number, seed=arguments.seed))
+    z = vae.prior().sample(arguments.number, seed=tf.constant([arguments.seed, 0], tf.int32))
+    drawn = in_blocks(lambda some: vae.likelihood_family.mean(vae.likelihood(some)), np.asarray(z))
     picture = _pictures.save(target / "samples.png", plots.samples(drawn[:100]))
     print(f"Wrote {_save_array(target / 'samples.npy', drawn)} {drawn.shape} and {picture}.")
     return 0
@@ -77,10 +79,10 @@ def export(arguments: Namespace) -> int:
     folder = RunFolder(arguments.run)
     folder.read_run()
     vae = folder.load_model()
-    target = folder.saved_model if arguments.output is None else Path(arguments.output)
+    target = folder.saved_model if arguments.output is None else arguments.output
     try:
         vae.export(target, ops=arguments.ops)
-    except (ValueError, RuntimeError, FileExistsError) as error:
+    except (ValueError, RuntimeError) as error:
         raise UsageError(one_line(error)) from error
     print(f"Wrote {target}, with the signatures encode, decode, reconstruct, sample and score ({arguments.ops} ops).")
     return 0

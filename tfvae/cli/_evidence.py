@@ -65,10 +65,13 @@ def decompose(
             for name in ("log_evidence", "elbo")
         }
     pictures = [_pictures.save(folder.path / "evidence.png", plots.evidence(parts))]
+    by_class = folder.path / "evidence_by_class.png"
     if examples.labels is not None and 1 < len(np.unique(examples.labels)) <= _MOST_CLASSES:
         report["classes"] = _of_classes(parts, examples)
         figure = plots.evidence(parts, examples.labels, examples.class_names)
-        pictures.append(_pictures.save(folder.path / "evidence_by_class.png", figure))
+        pictures.append(_pictures.save(by_class, figure))
+    else:
+        by_class.unlink(missing_ok=True)  # That of an earlier evaluation.
     write_text(folder.evidence, as_json(report) + "\n")
     return report, [folder.evidence, folder.evidence_values, *pictures]
 

@@ -10,10 +10,14 @@ from pathlib import Path
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` write to a temporary name (with the same suffix), then put it in place."""
     temporary = path.with_name(f".partial-{path.name}")
-    write(temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

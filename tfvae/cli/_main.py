@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from tfvae.cli._errors import UsageError, one_line
 from tfvae.cli._parser import build
 from tfvae.ops import _backend
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0; 2 for something the user can mend, told in one line on stderr; 130 after Ctrl-C; 141 where
         nobody reads the output any more, as after ``| head -1``.
     """
+    with contextlib.suppress(AttributeError):  # Not all that stands for an output has it.
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         with _short_warnings():
             return _run(arguments)
@@ -50,9 +54,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain(one_line(error, limit=2000))
     except BrokenPipeError:
         raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        return _complain(f"There is not enough memory ({one_line(error, 150)}). Take fewer data, or smaller sizes.")
     except OSError as error:
+        if error.strerror is None:  # The package's own words.
+            return _complain(one_line(error))
         where = f" ({error.filename})" if error.filename else ""
-        return _complain(f"{error.strerror or one_line(error)}{where}. Check the path, its permissions and free space.")
+        return _complain(f"{error.strerror}{where}. Check the path, its permissions and free space.")
     except KeyboardInterrupt:
         print("\ntfvae: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -119,7 +119,7 @@ def _grow(hidden: Any, event_shape: tuple[int, ...], sizes: list[Any]) -> Any:
 def _units(x: np.ndarray) -> _Units:
     axis = 0 if x.ndim == 2 else None
     center, spread = np.asarray(x.mean(axis=axis, dtype=np.float64)), np.asarray(x.std(axis=axis, dtype=np.float64))
-    constant = spread <= 1e-6 * np.maximum(1.0, np.abs(center))
+    constant = (spread <= 1e-6 * np.abs(center)) | (spread < 1e-30)  # The latter is near the end of float32.
     return _Units(center, np.where(constant, 1.0, spread), bool(x.min() >= 0 and x.max() <= 1))
 
 

@@ -68,14 +68,14 @@ example:
   tfvae export runs/digits --output served/1"""
 
 
-def _integer_from(smallest: int) -> Callable[[str], int]:
+def _integer_from(smallest: int, largest: int = _LARGEST) -> Callable[[str], int]:
     def convert(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = smallest - 1
-        if not smallest <= value <= _LARGEST:
-            raise argparse.ArgumentTypeError(f"expected an integer from {smallest} to {_LARGEST}, not {text!r}")
+        if not smallest <= value <= largest:
+            raise argparse.ArgumentTypeError(f"expected an integer from {smallest} to {largest}, not {text!r}")
         return value
 
     return convert
@@ -155,7 +155,9 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_sample(commands: Any) -> None:
     sample = _add_run_command(commands, "sample", "new examples from the prior", _SAMPLE_EXAMPLES)
-    sample.add_argument("--number", type=_integer_from(1), metavar="N", default=100, help="how many (default: 100)")
+    sample.add_argument(
+        "--number", type=_integer_from(1, 10**7), metavar="N", default=100, help="how many (default: 100)"
+    )
     _add_seed(sample)
     _add_output(sample)
     sample.set_defaults(function=_commands.sample)

@@ -49,15 +49,26 @@ class RunFolder:
         if not self.path.is_dir():
             raise UsageError(f"{self.path} is a file; --output takes the name of a folder. Choose another name.")
         if self.run.is_file():
-            raise UsageError(
-                f"{self.path} already holds a run. Continue it with --resume, or choose another --output folder."
-            )
+            raise self._already_begun()
         if any(self.path.iterdir()):
             raise UsageError(f"{self.path} is not empty. Choose another --output folder, or empty it first.")
 
-    def write_run(self, run: Run) -> None:
-        """Make the folder and write ``run.json``."""
+    def _already_begun(self) -> UsageError:
+        return UsageError(
+            f"{self.path} already holds a run. Continue it with --resume, or choose another --output folder."
+        )
+
+    def begin(self, run: Run) -> None:
+        """Make the folder and write ``run.json``, which one of several processes can."""
         self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.run.touch(exist_ok=False)
+        except FileExistsError:
+            raise self._already_begun() from None
+        self.write_run(run)
+
+    def write_run(self, run: Run) -> None:
+        """Write ``run.json`` anew."""
         content = {"tfvae": tfvae.__version__, **dataclasses.asdict(run)}
         write_text(self.run, json.dumps(content, indent=2) + "\n")
 
@@ -89,6 +100,8 @@ class RunFolder:
             raise UsageError(
                 f"{self.path} holds no model.keras: training has not ended. Continue it with `{self.resume_command}`."
             )
+        with self.model.open("rb"):
+            pass  # What may not be read is not damaged.
         try:
             if not zipfile.is_zipfile(self.model):
                 raise ValueError("it is no whole zip archive")

@@ -36,7 +36,11 @@ def run(arguments: Namespace) -> int:
     except KeyboardInterrupt:
         return _keep_best(session)
     session.take_best_weights()
-    _write_results(session)
+    try:
+        _write_results(session)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted while the results were written. Go on with: {folder.resume_command}", flush=True)
+        return _INTERRUPTED
     return 0
 
 
@@ -50,7 +54,7 @@ def _begun(folder: RunFolder, options: dict[str, Any]) -> Session:
         settings = Settings(**{**options, "data": data})
         parts = prepare(settings.data, settings.likelihood)
     session = _session(parts, settings, folder)
-    folder.write_run(Run(settings, parts.likelihood, parts.binarised, parts.digest()))
+    folder.begin(Run(settings, parts.likelihood, parts.binarised, parts.digest()))
     return session
 
 
@@ -69,6 +73,8 @@ def _resumed(folder: RunFolder, options: dict[str, Any]) -> Session:
         parts = prepare_again(run, settings, folder.path, "begin another run in another folder")
     session = _session(parts, settings, folder)
     session.restore()
+    if settings.epochs > run.settings.epochs:  # So that the next --resume goes on to there.
+        folder.write_run(dataclasses.replace(run, settings=settings))
     print(_how_it_goes_on(session))
     return session
 
@@ -124,9 +130,10 @@ def _keep_best(session: Session) -> int:
 
 def _write_results(session: Session) -> None:
     folder, progress, parts = session.folder, session.progress, session.parts
+    epochs = f"{progress.epoch} epoch{'' if progress.epoch == 1 else 's'}"
     print(
-        f"Trained for {progress.epoch} epochs in {progress.seconds:.0f} s; keeping the weights of epoch "
-        f"{progress.best_epoch}, validation ELBO {progress.best_elbo:.3f}. Writing the results ...",
+        f"Trained for {epochs} in {progress.seconds:.0f} s; keeping the weights of epoch {progress.best_epoch}, "
+        f"validation ELBO {progress.best_elbo:.3f}. Writing the results ...",
         flush=True,
     )
     write_file(folder.model, session.vae.save)

@@ -12,13 +12,14 @@ from tfvae.datasets._examples import Source, as_examples
 
 _LABEL_COLUMNS = ("label", "class")
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+_MISSING = {"", "-", "?", "na", "n/a", "null", "none", "missing"}
 _ABOUT_WORDS = (
     " Every column must be numeric; only one named label or class is taken for labels, which are integers: 0, 1, 2, ..."
 )
 
 
 def read_csv(path: Path) -> Source:
-    """Read an example a line; a first line that is not all numbers is the header."""
+    """Read an example a line; a first line with words in it is the header."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _read(path, _lines(file))
@@ -37,7 +38,7 @@ def _read(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Source:
     first = next(lines, None)
     if first is None:
         raise ValueError(f"{path} is empty; expected lines of numbers with commas between them.")
-    header = None if _all_numbers(first[1]) else [cell.strip() for cell in first[1]]
+    header = _header(path, first[1])
     width = len(first[1])
     rows = [] if header else [_numbers(path, first[0], first[1], width, None)]
     rows.extend(_numbers(path, number, row, width, header) for number, row in lines)
@@ -46,6 +47,19 @@ def _read(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Source:
             f"{path} holds no numbers: its only line is {','.join(first[1])[:60]!r}. Put an example on every line."
         )
     return _source(path, np.stack(rows), header)
+
+
+def _header(path: Path, row: list[str]) -> list[str] | None:
+    """Return the names if the first line has any. One of numbers of which some are missing is an example."""
+    names = [cell.strip() for cell in row]
+    if all(_is_number(name) or name.lower() in _MISSING for name in names) and any(map(_is_number, names)):
+        return None
+    if "" in names:
+        raise ValueError(
+            f"{path} has no name for column {names.index('') + 1}, as where a table was written with its row numbers. "
+            "Leave that column out (pandas: to_csv(..., index=False)), or give it a name."
+        )
+    return names
 
 
 def _source(path: Path, table: np.ndarray, header: list[str] | None) -> Source:
@@ -90,10 +104,6 @@ def _describe_cell(path: Path, line: int, column: int, header: list[str] | None,
 def _about_separator(row: list[str]) -> str:
     found = next((name for sign, name in _OTHER_SEPARATORS.items() if any(sign in cell for cell in row)), None)
     return "" if found is None else f" The values seem to be separated by {found}; put commas between them."
-
-
-def _all_numbers(row: list[str]) -> bool:
-    return all(_is_number(cell) for cell in row)
 
 
 def _is_number(cell: str) -> bool:

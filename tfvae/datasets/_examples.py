@@ -105,7 +105,12 @@ def _as_labels(labels: np.ndarray, count: int, where: str) -> np.ndarray:
             f"The labels of {where} have shape {labels.shape}; expected one per example, shape ({count},). "
             "Leave the labels out, or give one integer for each example."
         )
-    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.round(labels)).all():
+    if (
+        labels.dtype.kind == "f"
+        and np.isfinite(labels).all()
+        and (labels == np.round(labels)).all()
+        and (abs(labels) < 2**53).all()
+    ):
         return labels.astype(np.int64)
     if labels.dtype.kind not in "biu":
         raise ValueError(

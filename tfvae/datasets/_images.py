@@ -20,7 +20,7 @@ def read_folder(folder: Path) -> Source:
     Grey levels or colours are divided by 255; transparency is dropped; if any image has colours, all are read as RGB.
     """
     own = _images_in(folder)
-    classes = {path: _images_in(path) for path in sorted(folder.iterdir()) if path.is_dir()}
+    classes = {path: _images_in(path) for path in sorted(folder.iterdir()) if _is_class(path)}
     classes = {path: files for path, files in classes.items() if files}
     if own and classes:
         raise ValueError(
@@ -38,6 +38,10 @@ def read_folder(folder: Path) -> Source:
         return Source(str(folder), Examples(pixels))
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(found) for found in classes.values()])
     return Source(str(folder), Examples(pixels, labels), class_names=tuple(path.name for path in classes))
+
+
+def _is_class(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -66,12 +66,16 @@ class Store:
     def write(self, results: list[np.ndarray]) -> None:
         """Write all results so far to a temporary name, then put the file in place."""
         temporary = self.path.with_name(f".partial-{self.path.name}")
-        with temporary.open("wb") as file:
-            request = np.array(json.dumps(self._request))
-            np.savez(file, request=request, **dict(zip(self.fields, results, strict=True)))  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
+        try:
+            with temporary.open("wb") as file:
+                request = np.array(json.dumps(self._request))
+                np.savez(file, request=request, **dict(zip(self.fields, results, strict=True)))  # type: ignore[arg-type]
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def _read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
         try:

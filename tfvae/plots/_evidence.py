@@ -149,7 +149,7 @@ def _means(values: Mapping[str, np.ndarray], groups: Sequence[np.ndarray]) -> _L
 
 def _name(label: Any, names: Sequence[str] | None) -> str:
     known = names is not None and isinstance(label, np.integer) and 0 <= label < len(names)
-    return names[int(label)] if known and names is not None else str(label)
+    return _style.literal(names[int(label)] if known and names is not None else str(label))
 
 
 def _ladder(levels: _Levels, count: int) -> Figure:
@@ -167,8 +167,9 @@ def _ladder(levels: _Levels, count: int) -> Figure:
         axes.errorbar([x], [level[field][0]], [level[field][1]], **_bars(color))
     for (field, _, color), x, end in zip(_PARTS, (0.86, 0.93), (best, top), strict=True):
         axes.errorbar([x], [end], [level[field][1]], **_bars(color))
-    span = max(gap, 6 * max(error for _, error in level.values()), 1e-3)
-    axes.set_ylim(min(bottom, top) - 0.4 * span, max(bottom, top) + 0.4 * span)
+    low, high = min(bottom, best, top), max(bottom, best, top)  # Estimates of gaps may be negative.
+    span = max(high - low, 6 * max(error for _, error in level.values()), 1e-3)
+    axes.set_ylim(low - 0.4 * span, high + 0.4 * span)
     axes.annotate("", (0.3, top), (0.3, bottom), arrowprops={"arrowstyle": "<->", "color": _INK, "lw": 1.2})
     words = f"gap  {_number(gap, gap_error)}\n= KL(q(z|x) ‖ p(z|x))"
     box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}

@@ -176,7 +176,7 @@ def _label_plane(axes: Axes) -> None:
 def _line_pairs(x: np.ndarray, reconstructed: np.ndarray, title: str) -> Figure:
     columns = min(len(x), 5)
     rows = int(np.ceil(len(x) / columns))
-    figure = _style.new_figure(2.3 * columns + 0.6, 1.7 * rows + 0.8, title)
+    figure = _style.new_figure(max(2.3 * columns + 0.6, 4.6), 1.7 * rows + 0.8, title)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     features = np.arange(_width(x))
     for axes, line, other in zip(grid.flat, x, reconstructed, strict=False):

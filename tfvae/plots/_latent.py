@@ -120,7 +120,7 @@ def _groups(classes: np.ndarray | None, count: int, class_names: Sequence[str] |
 
 def _class_name(label: Any, class_names: Sequence[str] | None) -> str:
     known = class_names is not None and 0 <= int(label) < len(class_names)
-    return class_names[int(label)] if known and class_names is not None else str(label)
+    return _style.literal(class_names[int(label)] if known and class_names is not None else str(label))
 
 
 def _histograms(axes: Axes, values: np.ndarray, groups: _Groups) -> None:

@@ -18,6 +18,12 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
+def literal(text: str) -> str:
+    """Return a text that matplotlib shows as it stands: no formula between dollars, no label hidden for its ``_``."""
+    shown = text.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
 def tidy(axes: Axes) -> None:
     """Leave two spines and a faint grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
