@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfvae
 from tfvae.callbacks import KLWarmup
@@ -167,3 +168,29 @@ def test_a_model_without_a_kl_is_refused():
 def test_bad_arguments_are_refused_req_35(arguments):
     with pytest.raises(ValueError, match=r"either epochs or steps|positive integer|weight of the KL"):
         KLWarmup(**arguments)
+
+
+class Within(keras.layers.Layer):
+    """A layer with a GaussianLatent inside, and no list of layers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense, self.latent = keras.layers.Dense(4), GaussianLatent()
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.latent(tf.split(self.dense(x), 2, axis=-1))
+
+
+def test_latent_layers_inside_other_layers_are_found():
+    x = keras.Input([3])
+    inner, outer = Within(), GaussianLatent()
+    z = outer([inner(x)] * 2)
+    model = keras.Model(x, keras.layers.Dense(3)(z))
+    model.compile("sgd", "mse")
+    assert inner.latent.kl_weight is not outer.kl_weight
+    model.fit(np.zeros([4, 3]), np.zeros([4, 3]), epochs=2, verbose=0, callbacks=[KLWarmup(epochs=2)])
+    for latent in (inner.latent, outer):
+        assert float(latent.kl_weight.numpy()) == 0.5

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvae.cli import _commands, main
+from tfvae.cli import _commands, _files, _run_folder, main
 
 
 def _assert_one_line(code, out, err, message):
@@ -105,6 +105,33 @@ def test_output_folder_in_use(tfvae_command, tmp_path, trained, data_file):
     _assert_one_line(*result, "is a file; --output takes the name of a folder")
     result = tfvae_command("train", "--data", data_file, "--output", tmp_path / "full" / "letter.txt" / "run")
     _assert_one_line(*result, "Not a directory")
+
+
+def test_one_of_two_begins_a_run(tfvae_command, monkeypatch, tmp_path, data_file):
+    """The folder was new when both looked; what the first wrote stays."""
+    monkeypatch.setattr(_run_folder.RunFolder, "check_is_new", lambda self: None)
+    (tmp_path / "run.json").write_text("of the first")
+    result = tfvae_command("train", "--data", data_file, "--output", tmp_path, "--epochs", "1")
+    assert (result[0], result[2].count("\n")) == (2, 1)
+    assert "already holds a run. Continue it with --resume" in result[2]
+    assert (tmp_path / "run.json").read_text() == "of the first"
+
+
+def test_a_file_that_cannot_be_written_leaves_no_half(tmp_path):
+    def fail(path):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        _files.write_file(tmp_path / "whole.txt", fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_addresses_are_no_folders_to_export_to(tfvae_command, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = tfvae_command("export", trained, "--output", "gs://bucket/model")
+    _assert_one_line(*result, "must be a local folder, not 'gs://bucket/model'")
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_leave_alone_what_is_not_theirs(tfvae_command, tmp_path, trained):

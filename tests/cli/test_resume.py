@@ -128,6 +128,31 @@ def test_killed_in_the_middle_of_writing(monkeypatch, tmp_path, data_file, unint
     _assert_same_run(folder, uninterrupted(4))
 
 
+def test_an_extended_run_that_is_interrupted_goes_on_to_its_new_end(monkeypatch, tmp_path, data_file):
+    folder, fit = tmp_path / "run", _training.Session.fit
+    with _no_results(monkeypatch):
+        assert main(_train_words(data_file, folder, 1)) == 0
+
+        def interrupt(self):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(_training.Session, "fit", interrupt)
+        assert main(["train", "--output", str(folder), "--resume", "--epochs", "3"]) == INTERRUPTED
+        monkeypatch.setattr(_training.Session, "fit", fit)
+        assert main(["train", "--output", str(folder), "--resume"]) == 0
+    assert len((folder / "history.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_interrupted_while_the_results_are_written(tfvae_command, monkeypatch, tmp_path, data_file):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_train, "_write_results", interrupt)
+    code, out, _ = tfvae_command(*_train_words(data_file, tmp_path / "run", 1))
+    assert code == INTERRUPTED
+    assert f"Go on with: tfvae train --output {tmp_path / 'run'} --resume" in out
+
+
 def test_interrupted_before_the_first_epoch_ended(tfvae_command, monkeypatch, tmp_path, data_file):
     def interrupt(self):
         raise KeyboardInterrupt

@@ -136,6 +136,7 @@ def test_folder_of_images_with_classes(tmp_path):
             _save_image(tmp_path / name / f"{i}.png", np.full((4, 6), 51 * k + i, np.uint8))
     (tmp_path / "empty").mkdir()
     (tmp_path / "cat" / "notes.txt").write_text("not an image")
+    _save_image(tmp_path / ".thumbnails" / "0.png", np.zeros((4, 6), np.uint8))
     data = datasets.load(tmp_path)
     assert data.event_shape == (4, 6, 1)
     assert data.class_names == ("cat", "dog")
@@ -248,6 +249,9 @@ _BAD_CSV = {
     "ragged": ("1,2\n3,4\n\n5\n", r"line 4, has 1 values; expected 2"),
     "word": ("age,height\n1,2\n3,tall\n", r"line 3, column 2 \(height\), holds 'tall'"),
     "missing value": ("1,2\n3,\n", r"line 2, column 2, holds ''"),
+    "missing value in the first line": ("1,,3\n4,5,6\n", r"line 1, column 2, holds ''; expected a finite number"),
+    "missing word in the first line": ("1,NA\n3,4\n", r"line 1, column 2, holds 'NA'; expected a finite number"),
+    "row numbers": (",a,b\n0,1,2\n1,3,4\n", r"no name for column 1, as .* row numbers\. .*index=False"),
     "nan": ("1,2\nnan,3\n", r"line 2, column 1, holds nan; expected a finite number"),
     "infinity": ("1,2\n4,-inf\n", r"line 2, column 2, holds -inf"),
     "semicolons": ("1;2\n3;4\n", r"line 2, column 1 \(1;2\), holds '3;4'.* separated by semicolons; put commas"),

@@ -150,3 +150,11 @@ def test_mismatches_are_refused():
         tfvae.sample_and_kl(q, standard(tf.zeros([0], tf.float64)), seed=[1, 2, 3])
     with pytest.raises(ValueError, match=r"seed must have shape \[2\], not \[1\]"):
         tfvae.sample_and_kl(tfd.Gamma(1.0, 1.0), tfd.Gamma(1.0, 1.0), seed=[1])
+
+
+@pytest.mark.parametrize("change", [{"loc": [5.0, 5.0]}, {"scale_diag": [3.0, 3.0]}], ids=str)
+def test_a_changed_copy_of_the_standard_normal_is_another_prior(change):
+    q = DiagonalNormal(2)([[1.0, 2.0, 0.0, -1.0]])
+    p = StandardNormal(2)().copy(**{name: tf.constant(value) for name, value in change.items()})
+    got = tfvae.sample_and_kl(q, p, seed=SEED).kl
+    np.testing.assert_allclose(got, q.kl_divergence(p), rtol=1e-6)  # float32: a handful of roundings

@@ -149,3 +149,30 @@ def test_impossible_pixels_and_those_not_known(rng):
     np.testing.assert_array_equal(value, [[-np.inf, np.nan]])
     assert _bernoulli.logits_of(tfd.Independent(tfd.Bernoulli(probs=[[0.5]]), 1)) is None
     assert _bernoulli.logits_of(Normal(1)(tf.zeros([2, 1]))) is None
+
+
+def test_a_family_changed_in_place_is_another(vae):
+    vae.likelihood_family = Normal(3)
+    before = estimate(vae)
+    vae.likelihood_family.scale = 0.5
+    after = estimate(vae)
+    np.testing.assert_allclose(after, estimate(alike(vae)), rtol=1e-6)  # float32: another graph
+    assert np.abs(after - before).min() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.full([2, 3], 255.0), "Bernoulli expects values that are 0 or 1"),
+        (np.full([2, 3], np.nan), "Bernoulli expects values that are 0 or 1"),
+        (np.zeros([2, 1]), r"ends in \[3\]"),
+        (np.zeros([3]), r"x must have shape \[N, 3\], not \[3\]. For one example take x\[None\]"),
+    ],
+    ids=["greys", "NaN", "narrow", "one"],
+)
+def test_data_that_the_likelihood_cannot_have_made_are_refused(vae, x, message):
+    for estimator in (importance_weighted, tfvae.evidence.decompose, tfvae.evidence.thermodynamic):
+        with pytest.raises(ValueError, match=message):
+            estimator(vae, x, seed=1)
+    with pytest.raises(ValueError, match=message):
+        tfvae.evidence.annealed_importance_sampling(vae, x, num_steps=10, seed=1)

@@ -67,7 +67,8 @@ out["loss"] = [history["loss"][0], float(loss)]
 vae.compile(keras.optimizers.SGD(0.0))
 vae.encoder.set_weights([np.eye(6, 4), np.array([0.0, 0.0, -60.0, -60.0])])  # no noise in z
 vae.encoder.layers[0].kernel.assign(np.eye(6, 4) * [1, 1, 0, 0])
-history = vae.fit(x, batch_size=16, epochs=1, validation_data=(x,), shuffle=False, verbose=0).history
+looks = [tfvae.callbacks.PosteriorCollapse(x)]
+history = vae.fit(x, batch_size=16, validation_data=(x,), shuffle=False, verbose=0, callbacks=looks).history
 out["elbos"] = [history["elbo"][0], history["val_elbo"][0], -history["loss"][0], float(np.mean(vae.elbo(x)))]
 out["predict"] = float(np.abs(vae.predict(x, batch_size=16, verbose=0) - vae.reconstruct(x)).max())
 before = values(vae)

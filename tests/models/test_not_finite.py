@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfvae
+
 
 def spoilt(x, row):
     data = x.copy()
@@ -85,3 +87,25 @@ def test_nan_in_an_array_is_refused_before_training_req_45(make_vae, x):
     data[3, 2] = np.nan
     with pytest.raises(ValueError, match=r"1 of 288 values is not, the first being nan at index \[3, 2\]"):
         vae.fit(data)
+
+
+def test_finite_gradients_whose_squares_are_not_are_applied(make_vae, x):
+    """Of a likelihood as narrow as 1e-10 the gradients are some 1e20, and their norm is beyond float32."""
+    vae = make_vae(likelihood=tfvae.distributions.Normal(6, scale=1e-10))
+    vae.compile(keras.optimizers.Adam(0.01))
+    before = vae.encoder.get_weights()
+    vae.train_on_batch(x)
+    assert int(vae.skipped_updates.numpy()) == 0
+    assert np.abs(vae.encoder.get_weights()[0] - before[0]).max() > 0
+
+
+def test_networks_of_several_dtypes_are_trained(make_vae, x):
+    vae = make_vae()
+    decoder = keras.Sequential([keras.Input([2]), keras.layers.Dense(6, dtype="float64")])
+    vae = tfvae.VAE(
+        vae.encoder, decoder, posterior=vae.posterior_family, likelihood=tfvae.distributions.Normal(6), seed=1
+    )
+    vae.compile("adam")
+    before = decoder.get_weights()
+    vae.fit(x, verbose=0)
+    assert np.abs(decoder.get_weights()[0] - before[0]).max() > 0

@@ -56,6 +56,8 @@ def test_class_weight_needs_classes(make_vae, x):
     vae.compile("adam")
     with pytest.raises(ValueError, match="class_weight needs the classes of the examples: pass them as y"):
         vae.fit(x, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+    with pytest.raises(ValueError, match="class_weight needs the classes of the examples: pass them as y"):
+        vae.fit(tf.constant(x), class_weight={0: 1.0, 1: 2.0}, verbose=0)
     history = vae.fit(x, np.arange(48) % 2, class_weight={0: 1.0, 1: 2.0}, verbose=0).history
     # The loss is divided by the examples, the bound by their weights, here 3/2 on average.
     np.testing.assert_allclose(history["loss"][0], -1.5 * history["elbo"][0], rtol=1e-4)  # batches weigh differently
@@ -106,3 +108,24 @@ def test_samples_of_discrete_posteriors_have_no_gradient_as_documented():
             tfvae.sample_and_kl(Bernoulli(2)(logits), Bernoulli(2)(tf.zeros([1, 2])), seed=[1, 2]).z, tf.float32
         )
     assert tape.gradient(z, logits) is None
+
+
+def test_one_z_for_each_part_of_an_example_is_refused_at_construction():
+    encoder = keras.Sequential([keras.Input([5, 3]), keras.layers.Dense(4)])
+    decoder = keras.Sequential([keras.Input([5, 2]), keras.layers.Dense(3)])
+    normal = tfvae.distributions.Normal((5, 3))
+    with pytest.raises(ValueError, match=r"encoder's output has shape \['B', 5, 4\], which is several DiagonalNormal"):
+        tfvae.VAE(encoder, decoder, posterior=DiagonalNormal(2), likelihood=normal)
+    flat = keras.Sequential([keras.Input([5, 3]), keras.layers.Flatten(), keras.layers.Dense(4)])
+    single = keras.Sequential([keras.Input([2]), keras.layers.Dense(15), keras.layers.Reshape([5, 3])])
+    vae = tfvae.VAE(flat, single, posterior=DiagonalNormal(2), likelihood=normal)
+    assert vae.elbo(np.zeros([4, 5, 3])).shape == [4]
+
+
+@pytest.mark.parametrize("kind", ["dataset", "generator"])
+def test_weights_beside_a_dataset_belong_into_it(make_vae, x, kind):
+    vae = make_vae()
+    vae.compile("adam")
+    data = tf.data.Dataset.from_tensors(x) if kind == "dataset" else ((x,) for _ in range(2))
+    with pytest.raises(ValueError, match=r"let the batches of other data be \(x, y, sample_weight\)"):
+        vae.fit(data, sample_weight=np.ones(48), verbose=0)

@@ -251,3 +251,48 @@ def test_vectorized_map_req_13(backend, rng, exact):
     expected_z, expected_kl = exact.forward(mean, log_var, exact.noise([2, 3], SEED, tf.float64))
     np.testing.assert_allclose(z, expected_z.astype(np.float64), rtol=1e-11)
     np.testing.assert_allclose(kl, expected_kl.sum(-1).astype(np.float64), rtol=1e-13)
+
+
+def twice(function, v):
+    """The second derivative of a function of each element by itself."""
+    with tf.GradientTape() as outer:
+        outer.watch(v)
+        with tf.GradientTape() as inner:
+            inner.watch(v)
+            value = function(v)
+        first = inner.gradient(value, v)
+    return outer.gradient(first, v)
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_second_order_where_one_tensor_is_several_arguments(backend, rng, traced, exact):
+    m, v, p = (tf.constant(rng.normal(size=(2, 3))) for _ in range(3))
+    eps = exact.noise([2, 3], SEED, tf.float64)
+    second = tf.function(twice, autograph=False) if traced else twice
+
+    got = second(lambda v: reparameterize_kl(m, v, seed=SEED, prior_mean=p, prior_log_var=v)[1], v)
+    np.testing.assert_allclose(got, (m - p) ** 2 * np.exp(-v) / 2, rtol=1e-11)
+    got = second(lambda v: reparameterize_kl(v, v, seed=SEED)[0], v)
+    np.testing.assert_allclose(got, np.exp(v / 2) * eps / 4, rtol=1e-11)
+    got = second(lambda v: reparameterize_kl(v, v, seed=SEED)[1], v)
+    np.testing.assert_allclose(got, (2 + np.exp(v)) / 2, rtol=1e-11)
+
+    def log_ratio(v):
+        return tfvae.ops.reparameterize_log_ratio(m, v, seed=SEED, num_samples=1, prior_mean=p, prior_log_var=v)[1]
+
+    # With d = m - p it is d^2 exp(-v) / 2 + d eps exp(-v / 2).
+    eps = exact.noise([1, 2, 3], SEED, tf.float64)[0]
+    expected = (m - p) ** 2 * np.exp(-v) / 2 + (m - p) * eps * np.exp(-v / 2) / 4
+    np.testing.assert_allclose(second(log_ratio, v), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_second_order_where_an_argument_is_the_upstream_gradient_too(backend, rng, exact):
+    m, v = (tf.constant(rng.normal(size=(2, 3))) for _ in range(2))
+    eps = exact.noise([2, 3], SEED, tf.float64)
+    with tf.GradientTape() as outer:
+        outer.watch(v)
+        with tf.GradientTape() as inner:
+            inner.watch(v)
+            z, _ = reparameterize_kl(m, v, seed=SEED)
+        first = inner.gradient(z, v, output_gradients=v)
+    np.testing.assert_allclose(outer.gradient(first, v), np.exp(v / 2) * eps / 2 * (1 + v / 2), rtol=1e-11)

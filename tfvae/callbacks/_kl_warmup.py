@@ -132,9 +132,7 @@ class KLWarmup(keras.callbacks.Callback):
         return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) if epoch else 0
 
 
-def _kl_weights(layer: Any) -> list[Any]:
-    own = getattr(layer, "kl_weight", None)
-    found = [own] if isinstance(own, keras.Variable) else []
-    for part in getattr(layer, "layers", []):
-        found += _kl_weights(part)
-    return found
+def _kl_weights(model: keras.Model) -> list[keras.Variable]:
+    """Return the weights of the KL of the model and of all layers in it, each once."""
+    found = [getattr(layer, "kl_weight", None) for layer in model._flatten_layers()]
+    return list({id(weight): weight for weight in found if isinstance(weight, keras.Variable)}.values())

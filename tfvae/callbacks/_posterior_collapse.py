@@ -98,7 +98,7 @@ class PosteriorCollapse(HeldOutCallback):
         mean, log_var = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         kl = metrics.kl_per_dimension(mean, log_var)
         moving = np.var(mean, axis=0, dtype=np.float64) > self.threshold
-        self.report = _in_words(kl, moving, self.threshold, float(self.model.kl_weight))
+        self.report = _in_words(kl, moving, self.threshold, float(tf.convert_to_tensor(self.model.kl_weight)))
         used = metrics.active_units_by_kl(kl, self.threshold)
         self._tell(used, len(kl))
         return dict(zip(self.names, (float(kl.sum()), float(moving.sum()), float(used)), strict=True))

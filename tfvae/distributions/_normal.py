@@ -130,10 +130,11 @@ class Normal(Family):
 
     def __init__(self, event_shape: int | Sequence[int], scale: float | str = 1.0) -> None:
         super().__init__(event_shape)
-        if isinstance(scale, bool) or not (scale == "learned" or _is_positive(scale)):
+        learned = isinstance(scale, str) and scale == "learned"
+        if isinstance(scale, bool) or not (learned or _is_positive(scale)):
             raise ValueError(f'The scale of Normal must be a positive number or "learned", not {scale!r}.')
         self.scale: float | str = scale if isinstance(scale, str) else float(scale)
-        self.parameters_per_element = 2 if scale == "learned" else 1
+        self.parameters_per_element = 2 if learned else 1
 
     def make(self, *parameters: tf.Tensor) -> Any:
         """Return independent Gaussians with these means and, if learned, log-variances."""
@@ -149,7 +150,7 @@ class Normal(Family):
 def _is_positive(value: Any) -> bool:
     try:
         return math.isfinite(value) and value > 0
-    except TypeError:
+    except (TypeError, OverflowError):
         return False
 
 

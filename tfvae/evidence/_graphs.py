@@ -58,12 +58,17 @@ def of_model(model: Any, key: tuple[Hashable, ...], make: Callable[[Any], T]) ->
 
 def _made_of(model: keras.Model) -> list[Any]:
     """Return the families, layers, weights and settings that a graph of the model has in it."""
-    own = [value for name, value in vars(model).items() if not name.startswith("_")]
+    own: list[Any] = [value for name, value in vars(model).items() if not name.startswith("_")]
     parts = [value for value in own if isinstance(value, Family) or type(value) in (int, float, str)]
+    parts += [repr(value.get_config()) for value in own if isinstance(value, Family)]
     for layer in model._flatten_layers(include_self=False):
         parts += [layer, *(value for name, value in vars(layer).items() if not name.startswith("_"))]
     return [*parts, *model.weights]
 
 
 def _is_same(first: list[Any], second: list[Any]) -> bool:
-    return len(first) == len(second) and all(one is other for one, other in zip(first, second, strict=True))
+    return len(first) == len(second) and all(map(_is_one, first, second))
+
+
+def _is_one(first: Any, second: Any) -> bool:
+    return first is second or (isinstance(first, str) and first == second)

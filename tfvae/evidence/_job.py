@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvae.distributions import Family
 from tfvae.evidence._store import Store, fingerprint_of_array, fingerprint_of_model
 from tfvae.layers import NoiseState
 from tfvae.layers._noise import as_seed_pair
@@ -102,10 +103,23 @@ def make_job(
             )
     if isinstance(x, dict) or np.ndim(x) == 0:
         raise ValueError("x must be an array of examples, [N, *event]. For one example take x[None].")
+    x = np.asarray(x)
+    _check_data(model, x)
     store = None if save_to is None else Store(save_to, fields)
     if seed is None and store is not None and store.seed() is not None:
         seed = store.seed()
-    return Job(name, fields, model, np.asarray(x), as_seed(model, seed), settings, store, as_verbose(verbose))
+    return Job(name, fields, model, x, as_seed(model, seed), settings, store, as_verbose(verbose))
+
+
+def _check_data(model: Any, x: np.ndarray) -> None:
+    """Check shape and values against the family of ``p(x|z)``, of models that tell it."""
+    family = getattr(model, "likelihood_family", None)
+    if not isinstance(family, Family):
+        return
+    if x.ndim != 1 + len(family.event_shape):
+        expected = ", ".join(map(str, ("N", *family.event_shape)))
+        raise ValueError(f"x must have shape [{expected}], not {list(x.shape)}. For one example take x[None].")
+    family.check_support(x)
 
 
 def as_seed(model: Any, seed: Any) -> tf.Tensor:

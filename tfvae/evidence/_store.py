@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfvae.distributions import Family
+
 _VERSION = 1
 _REMEDY = "Remove it, or give save_to another name."
 
@@ -102,13 +104,16 @@ def fingerprint_of_array(x: np.ndarray) -> str:
 
 
 def fingerprint_of_model(model: Any, x: np.ndarray) -> str:
-    """Return a hash of a Keras model's floating weights; of another model, of what it says of some of ``x``.
+    """Return a hash of a Keras model's floating weights and families; of another, of what it says of some of ``x``.
 
-    The noise state of a VAE and its counters are integers and no part of what it computes.
+    The noise state of a VAE, its counters and the weight of its KL are no part of what it computes here.
     """
     if hasattr(model, "weights"):
-        floating = [np.asarray(weight) for weight in model.weights if tf.as_dtype(weight.dtype).is_floating]
+        weights = [weight for weight in model.weights if weight is not getattr(model, "kl_weight", None)]
+        floating = [np.asarray(weight) for weight in weights if tf.as_dtype(weight.dtype).is_floating]
+        families = [value for name, value in sorted(vars(model).items()) if isinstance(value, Family)]
         arrays = [fingerprint_of_array(array) for array in floating]
+        arrays += [f"{type(family).__name__}{family.get_config()}" for family in families]
     else:
         rows = x[:32]
         q, p = model.posterior(rows), model.prior()

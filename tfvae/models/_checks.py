@@ -43,6 +43,7 @@ def check_sizes(encoder: Any, decoder: Any, posterior: Family, likelihood: Famil
         shape = _known_shape(network, "output_shape")
         if shape is not None:
             family.check_params_shape(shape, what)
+            check_one_event(shape, family, what)
     taken = _known_shape(decoder, "input_shape")
     if taken is not None:
         posterior.check_event_shape(taken, "The decoder's input")
@@ -55,8 +56,19 @@ def check_network_output(params: Any, family: Family, network: str) -> tf.Tensor
             f"The {network} must give one tensor with the parameters of {family!r} along its last axis, not "
             f"{type(params).__name__}. Concatenate them: mean, then log_var."
         )
-    family.check_params_shape(params.shape, f"The {network}'s output")
+    what = f"The {network}'s output"
+    family.check_params_shape(params.shape, what)
+    check_one_event(params.shape, family, what)
     return params
+
+
+def check_one_event(shape: Any, family: Family, what: str) -> None:
+    """Check that a network gives one event for each example, and not one for each of some parts of it."""
+    if len(shape) not in (2, 1 + len(family.event_shape)):
+        raise ValueError(
+            f"{what} has shape {['B', *shape[1:]]}, which is several {family!r} for each example. Give the family an "
+            "event shape with those axes, or flatten the output."
+        )
 
 
 def check_reparameterized(q: Any) -> None:

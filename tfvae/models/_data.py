@@ -37,8 +37,11 @@ class SupportCheck:
     def arguments(self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> tuple[Any, Any, Any]:
         """Return the arguments of ``fit``, ``x`` checked, with stand-in targets: Keras drops the weights without."""
         x = self.data(x)
-        if class_weight is not None and y is None and isinstance(x, np.ndarray):
+        is_array = isinstance(x, np.ndarray) or tf.is_tensor(x)
+        if class_weight is not None and y is None and is_array:
             raise ValueError("class_weight needs the classes of the examples: pass them as y. Or pass sample_weight.")
+        if sample_weight is not None and isinstance(x, (tf.data.Dataset, types.GeneratorType, keras.utils.PyDataset)):
+            raise ValueError("sample_weight goes with arrays; let the batches of other data be (x, y, sample_weight).")
         if sample_weight is not None and y is None:
             y = np.zeros([len(x), 1], np.float32)
         return x, y, sample_weight

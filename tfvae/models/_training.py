@@ -45,8 +45,7 @@ def apply_finite(
     """
     if not optimizer.built:
         optimizer.build(weights)
-    finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
-    finite = global_sum(tf.cast(tf.logical_not(finite), tf.float32)) == 0.0
+    finite = global_sum(tf.cast(tf.logical_not(_all_finite(gradients)), tf.float32)) == 0.0
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         if num_replicas() > 1:
             gradients = [None if g is None else _poison_unless(finite, g) for g in gradients]
@@ -68,6 +67,11 @@ def apply_finite(
         tf.cond(strategy.experimental_local_results(finite)[0], update, skip)
 
     tf.distribute.get_replica_context().merge_call(across_replicas, args=(finite, gradients))
+
+
+def _all_finite(gradients: list[tf.Tensor | None]) -> tf.Tensor:
+    values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients if g is not None]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in values])
 
 
 def _poison_unless(finite: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:

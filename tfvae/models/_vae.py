@@ -32,7 +32,8 @@ class VAE(keras.Model):
     examples, as everywhere in Keras. Targets ``y`` are ignored.
 
     An update whose gradients are not finite (a NaN in the batch, say) is skipped as a whole and counted in
-    ``skipped_updates``; the reported loss is NaN and ``fit`` warns at its end.
+    ``skipped_updates``; the reported loss is NaN and ``fit`` warns at its end. Under ``mixed_float16`` Keras skips such
+    updates itself, uncounted, to find its loss scale.
 
     Args:
         encoder: Keras model or layer that turns ``x`` into the posterior's parameters.
@@ -264,8 +265,8 @@ class VAE(keras.Model):
         is read. Targets are ignored.
 
         Args:
-            x: data ``[N, *event]``: array, ``tf.data.Dataset``, ``PyDataset`` or generator, of ``x``, ``(x, y)`` or
-                ``(x, y, sample_weight)``.
+            x: data ``[N, *event]``: array, ``tf.data.Dataset``, ``PyDataset`` or generator, of ``(x,)``, ``(x, y)``
+                or ``(x, y, sample_weight)``.
             y: ignored, but for ``class_weight``.
             *args: further positional arguments of ``keras.Model.fit``.
             validation_data: data to evaluate after every epoch, as ``x`` or as a tuple of arrays.

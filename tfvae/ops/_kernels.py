@@ -99,8 +99,11 @@ def _reparameterize_log_ratio_second_order(op: tf.Operation, *upstream: tf.Tenso
 def _second_order(
     op: tf.Operation, forward: Callable[..., tuple[tf.Tensor, tf.Tensor]], upstream: tuple[tf.Tensor, ...]
 ) -> list[tf.Tensor | None]:
-    """Differentiate a gradient op, by having TensorFlow differentiate the reference of its forward op twice."""
-    inputs = list(op.inputs)
+    """Differentiate a gradient op, by having TensorFlow differentiate the reference of its forward op twice.
+
+    By its inputs as they stand in the op, where one tensor may be several of them: a tape would give each the sum.
+    """
+    inputs = [tf.identity(tensor) for tensor in op.inputs]
     outer = inputs[_SEED + 1 : _FIRST_PRIOR_OF_GRAD]
     parameters = [*inputs[:_SEED], *inputs[_FIRST_PRIOR_OF_GRAD:]]
     with tf.GradientTape() as second:
