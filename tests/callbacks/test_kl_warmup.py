@@ -191,6 +191,6 @@ def test_latent_layers_inside_other_layers_are_found():
     model = keras.Model(x, keras.layers.Dense(3)(z))
     model.compile("sgd", "mse")
     assert inner.latent.kl_weight is not outer.kl_weight
-    model.fit(np.zeros([4, 3]), np.zeros([4, 3]), epochs=2, verbose=0, callbacks=[KLWarmup(epochs=2)])
+    model.fit(np.zeros([4, 3]), np.zeros([4, 3]), epochs=2, verbose=0, callbacks=[KLWarmup(epochs=2, target=0.5)])
     for latent in (inner.latent, outer):
         assert float(latent.kl_weight.numpy()) == 0.5
