@@ -68,12 +68,22 @@ def test_of_all_examples():
 
 @pytest.mark.parametrize(
     ("amortisation", "approximation", "error"),
-    [(0.0, 0.0, 0.1), (0.0, 0.0, 0.0), (2.0, 0.001, 0.1), (-0.01, 0.02, 0.1), (1e4, 1.0, 0.1), (1.0, 1.0, math.inf)],
-    ids=["no gap", "exact", "a thin part", "a negative part", "a large gap", "errors not known"],
+    [
+        (0.0, 0.0, 0.1),
+        (0.0, 0.0, 0.0),
+        (2.0, 0.001, 0.1),
+        (-0.01, 0.02, 0.1),
+        (-3, 1, 0.1),
+        (1e4, 1.0, 0.1),
+        (1.0, 1.0, math.inf),
+    ],
+    ids=["no gap", "exact", "a thin part", "a negative part", "a negative gap", "a large gap", "errors not known"],
 )
 def test_no_two_labels_are_on_each_other(amortisation, approximation, error):
     figure = plots.evidence(decomposition([-90.0], [amortisation], [approximation], error))
     figure.draw_without_rendering()
+    low, high = figure.axes[0].get_ylim()
+    assert all(low < line.get_ydata()[0] < high for line in figure.axes[0].lines if len(line.get_ydata()) == 2)
     # Of the words alone, without the lines that lead to them.
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts if text.get_text().strip()]
     assert len(boxes) == 6

@@ -85,9 +85,9 @@ def decompose(
     - The ELBOs are means over ``num_samples`` reparameterized draws, ``q`` and ``q*`` from the same noise, with the KL
       of ``q`` to the prior in closed form where TFP knows it; ``log q(z) - log p(z)``, whose mean that is, then serves
       as a control variate.
-    - ``log p(x)`` is by quadrature where ``z`` has one or two dimensions. Else it is importance-weighted over the same
-      draws of both, with the density of their even mixture as proposal: at worst as good as half the draws from the
-      better one.
+    - ``log p(x)`` is by quadrature where ``z`` has one or two dimensions; modes away from ``q*`` that are much narrower
+      than the prior may be missed, and its error does not tell. Else it is importance-weighted over the same draws of
+      both, with the density of their even mixture as proposal: at worst as good as half the draws from the better one.
 
     For bits per dimension see ``tfvae.metrics.bits_per_dimension``.
 

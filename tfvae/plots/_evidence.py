@@ -200,6 +200,7 @@ def _label_levels(axes: Axes, level: Mapping[str, tuple[float, float]], best: fl
         ((best + top) / 2, f"approximation gap  {_number(*level['approximation_gap'])}", _APPROXIMATION, "normal"),
         (top, f"log p(x)  {_number(*level['log_evidence'])}", _style.VALIDATION, "bold"),
     ]
+    labels.sort(key=lambda label: label[0])  # Another order than this one where an estimated gap is negative.
     low, high = axes.get_ylim()
     heights = _spread([(y - low) / (high - low) for y, *_ in labels], least=0.085)
     for (y, text, color, weight), height in zip(labels, heights, strict=True):
