@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvae.cli import _commands, _files, _run_folder, main
+from tfvae import _files
+from tfvae.cli import _commands, _run_folder, main
 
 
 def _assert_one_line(code, out, err, message):

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tfvae._files import write_file
 from tfvae.cli._errors import UsageError, one_line
-from tfvae.cli._files import write_file
 
 _REMEDY = "Start again in another folder, or restore it from a copy."
 

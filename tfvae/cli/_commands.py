@@ -12,10 +12,10 @@ import tensorflow as tf
 
 import tfvae
 from tfvae import datasets, plots
+from tfvae._files import write_file
 from tfvae.cli import _evidence, _measure, _pictures
 from tfvae.cli._data import Examples, in_blocks, prepare_again
 from tfvae.cli._errors import UsageError, as_usage_errors, one_line
-from tfvae.cli._files import write_file
 from tfvae.cli._run_folder import Run, RunFolder, check_event_shape
 
 _SHOWN = 12

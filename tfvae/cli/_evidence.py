@@ -13,9 +13,9 @@ import numpy as np
 
 import tfvae
 from tfvae import evidence, metrics, plots
+from tfvae._files import write_text
 from tfvae.cli import _pictures
 from tfvae.cli._data import Examples
-from tfvae.cli._files import write_text
 from tfvae.cli._measure import as_json, not_to_be_trusted, standard_error
 from tfvae.cli._run_folder import RunFolder
 from tfvae.evidence._importance import FEWEST_JUDGED, LARGEST_K

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 import tfvae
 from tfvae import datasets, metrics, plots
+from tfvae._files import write_file
 from tfvae.cli._data import in_blocks
-from tfvae.cli._files import write_file
 from tfvae.cli._measure import posterior_parameters
 
 _SHOWN = 12

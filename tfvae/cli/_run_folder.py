@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 import tfvae
+from tfvae._files import write_text
 from tfvae.cli._errors import UsageError, one_line
-from tfvae.cli._files import write_text
 from tfvae.cli._settings import Settings
 
 

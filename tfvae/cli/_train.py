@@ -12,10 +12,10 @@ from typing import Any
 
 import tfvae
 from tfvae import datasets
+from tfvae._files import write_file, write_text
 from tfvae.cli import _evidence, _measure, _networks, _pictures
 from tfvae.cli._data import Parts, prepare, prepare_again
 from tfvae.cli._errors import UsageError, as_usage_errors
-from tfvae.cli._files import write_file, write_text
 from tfvae.cli._run_folder import Run, RunFolder
 from tfvae.cli._settings import Settings
 from tfvae.cli._training import Session

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 import tfvae
+from tfvae._files import write_text
 from tfvae.cli import _checkpoint
 from tfvae.cli._data import Parts, batches
 from tfvae.cli._errors import UsageError
-from tfvae.cli._files import write_text
 from tfvae.cli._run_folder import RunFolder
 from tfvae.cli._settings import Settings
 

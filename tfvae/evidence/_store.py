@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfvae._files import write_file
 from tfvae.distributions import Family
 
 _VERSION = 1
@@ -66,18 +67,14 @@ class Store:
         return self._results
 
     def write(self, results: list[np.ndarray]) -> None:
-        """Write all results so far to a temporary name, then put the file in place."""
-        temporary = self.path.with_name(f".partial-{self.path.name}")
-        try:
-            with temporary.open("wb") as file:
-                request = np.array(json.dumps(self._request))
-                np.savez(file, request=request, **dict(zip(self.fields, results, strict=True)))  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        """Write all results so far."""
+        arrays = {"request": np.array(json.dumps(self._request)), **dict(zip(self.fields, results, strict=True))}
+
+        def save(temporary: Path) -> None:
+            with temporary.open("wb") as file:  # Of a name, NumPy would make one that ends in .npz.
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+
+        write_file(self.path, save)
 
     def _read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
         try:

@@ -100,14 +100,6 @@ def check_batch(x: Any, likelihood: Family) -> None:
         )
 
 
-def as_examples(x: Any, likelihood: Family) -> tf.Tensor:
-    """Return data given to a method as a tensor ``[B, *event]``, its values checked unless it is symbolic."""
-    x = tf.convert_to_tensor(x)
-    check_batch(x, likelihood)
-    check_data(x, likelihood)
-    return x
-
-
 def is_built(encoder: Any, decoder: Any) -> bool:
     """Tell whether both networks have their weights, so that the model has all of its own."""
     return all(network.built and _known_shape(network, "input_shape") is not None for network in (encoder, decoder))

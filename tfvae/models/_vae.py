@@ -145,7 +145,8 @@ class VAE(keras.Model):
         Raises:
             ValueError: for data outside the support of the likelihood, NaN included, unless in a ``tf.function``.
         """
-        x = _checks.as_examples(x, self.likelihood_family)
+        x = tf.convert_to_tensor(x)
+        _checks.check_data(x, self.likelihood_family)
         return self._terms(x, self._seed(seed), training=False).elbo
 
     def log_likelihood(self, x: Any, num_samples: int = 1000, seed: Any = None) -> evidence.LogLikelihood:
@@ -162,9 +163,7 @@ class VAE(keras.Model):
         Raises:
             ValueError: for data outside the support of the likelihood, NaN included.
         """
-        as_count(num_samples, "num_samples")
-        x = _checks.as_examples(x, self.likelihood_family)
-        return evidence.importance_weighted(self, x, num_samples=num_samples, seed=seed)
+        return evidence.importance_weighted(self, tf.convert_to_tensor(x), num_samples=num_samples, seed=seed)
 
     def sample(self, n: int, seed: Any = None) -> tf.Tensor:
         """Return the mean of ``p(x|z)`` at ``n`` draws ``z ~ p(z)``, ``[n, *event]``.
@@ -274,14 +273,13 @@ class VAE(keras.Model):
             **kwargs: further arguments of ``keras.Model.fit``.
 
         Raises:
-            ValueError: for data outside the support of the likelihood, NaN included.
+            ValueError: for data outside the support of the likelihood; of arrays for NaN too.
 
         Warns:
             RuntimeWarning: if updates were skipped because their gradients were not finite.
         """
-        class_weight = kwargs.get("class_weight")
         with _data.SupportCheck(self.likelihood_family) as check:
-            x, y, sample_weight = check.arguments(x, y, sample_weight, class_weight)
+            x, y, sample_weight = check.arguments(x, y, sample_weight, kwargs.get("class_weight"))
             if isinstance(validation_data, (tuple, list)):
                 validation_data = check.arguments(*keras.utils.unpack_x_y_sample_weight(validation_data))
             elif validation_data is not None:
