@@ -166,7 +166,7 @@ def test_a_family_changed_in_place_is_another(vae):
         (np.full([2, 3], 255.0), "Bernoulli expects values that are 0 or 1"),
         (np.full([2, 3], np.nan), "Bernoulli expects values that are 0 or 1"),
         (np.zeros([2, 1]), r"ends in \[3\]"),
-        (np.zeros([3]), r"x must have shape \[B, 3\], not \[3\]. For one example take x\[None\]"),
+        (np.zeros([3]), r"The data must have shape \[B, 3\], not \[3\]. For one example take x\[None\]"),
     ],
     ids=["greys", "NaN", "narrow", "one"],
 )

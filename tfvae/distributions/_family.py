@@ -123,6 +123,21 @@ class Family:
                 f"not {_show(shape)}. Reshape the data, or give the family their event shape."
             )
 
+    def check_data_shape(self, shape: Any) -> None:
+        """Check that data of this (possibly partly unknown) shape is a batch of events, ``[B, *event_shape]``.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        shape = tf.TensorShape(shape)
+        self.check_event_shape(shape)
+        expected = ["B", *self.event_shape]
+        if shape.rank is not None and shape.rank != len(expected):
+            raise ValueError(
+                f"The data must have shape [{', '.join(map(str, expected))}], not {_show(shape)}. For one example "
+                "take x[None]."
+            )
+
     def check_support(self, x: Any) -> None:
         """Check that every value of ``x`` can come from this family.
 

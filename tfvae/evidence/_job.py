@@ -116,9 +116,7 @@ def _check_data(model: Any, x: np.ndarray) -> None:
     family = getattr(model, "likelihood_family", None)
     if not isinstance(family, Family):
         return
-    if x.ndim != 1 + len(family.event_shape):
-        expected = ", ".join(map(str, ("B", *family.event_shape)))
-        raise ValueError(f"x must have shape [{expected}], not {list(x.shape)}. For one example take x[None].")
+    family.check_data_shape(x.shape)
     family.check_support(x)
 
 

@@ -92,12 +92,7 @@ def check_one_tensor(x: Any) -> None:
 def check_batch(x: Any, likelihood: Family) -> None:
     """Check the shape of data given to a method, ``[B, *event]``."""
     check_one_tensor(x)
-    likelihood.check_event_shape(x.shape)
-    if x.shape.rank is not None and x.shape.rank != len(likelihood.event_shape) + 1:
-        expected = ", ".join(map(str, ("B", *likelihood.event_shape)))
-        raise ValueError(
-            f"The data must have shape [{expected}], not {x.shape.as_list()}. For one example take x[None]."
-        )
+    likelihood.check_data_shape(x.shape)
 
 
 def is_built(encoder: Any, decoder: Any) -> bool:
