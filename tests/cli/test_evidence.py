@@ -153,6 +153,36 @@ def test_bits_per_dimension_of_binary_data_and_words():
 
 
 def test_large_images_are_fewer_at_the_end_of_training():
-    assert [_evidence.quick_count(np.zeros([1, *shape])) for shape in ((5,), (8, 8, 1), (28, 28, 1), (32, 32, 3))] == [
-        96, 96, 10, 8
-    ]  # fmt: skip
+    shapes = ((5,), (8, 8, 1), (28, 28, 1), (32, 32, 3))
+    assert [_evidence.quick_count(np.zeros([100, *shape])) for shape in shapes] == [96, 96, 10, 8]
+    assert _evidence.quick_count(np.zeros([7, 5])) == 7
+
+
+def test_a_longer_evidence_of_the_same_model_is_kept_by_resume(tfvae_command, tmp_path, trained):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    assert tfvae_command("evaluate", copy, "--evidence", "--num-samples", "300", "--seed", "4")[0] == 0
+    longer = (copy / "evidence.json").read_bytes(), _file(copy)
+    code, out, _ = tfvae_command("train", "--output", copy, "--resume")
+    assert code == 0
+    assert "log p(x) = ELBO + gap, on 10 examples, in nats per example, 300 draws each:" in out
+    assert (copy / "evidence.json").read_bytes() == longer[0]
+    for name, values in _file(copy).items():
+        np.testing.assert_array_equal(values, longer[1][name])
+
+
+@pytest.mark.parametrize("spoil", ["another model", "fewer draws", "no values", "damaged"])
+def test_an_evidence_that_says_less_or_is_of_another_model_is_not_kept(tmp_path, trained, data_file, spoil):
+    copy = RunFolder(str(shutil.copytree(trained, tmp_path / "copy")))
+    vae, test = copy.load_model(), Examples(datasets.load(data_file).test)
+    quick = _evidence.Request(10, 250, 3)
+    fewer = _evidence.Request(10, 249, 3)
+    assert _evidence.longer_request(copy, vae, test, fewer) == quick
+    if spoil == "another model":
+        vae.trainable_weights[0].assign_add(np.ones(vae.trainable_weights[0].shape))
+    elif spoil == "fewer draws":
+        fewer = quick._replace(seed=4)
+    elif spoil == "no values":
+        copy.evidence_values.unlink()
+    else:
+        copy.evidence.write_text("[" * 100_000)
+    assert _evidence.longer_request(copy, vae, test, fewer) == fewer

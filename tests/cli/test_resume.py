@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,26 @@ def test_resuming_a_finished_run_writes_its_results_again(tfvae_command, monkeyp
     assert len(written) == 2
     after = _state(trained)
     assert before[1] == after[1]
+
+
+def test_a_run_without_its_checkpoint_is_not_begun_again(tfvae_command, tmp_path, trained):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    (copy / "checkpoint.npz").unlink()
+    before = (copy / "model.keras").read_bytes()
+    code, _, err = tfvae_command("train", "--output", copy, "--resume", "--epochs", "4")
+    assert code == 2
+    assert f"{copy / 'checkpoint.npz'} is missing, though history.csv tells of finished epochs" in err
+    assert (copy / "model.keras").read_bytes() == before
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tfvae_command, monkeypatch, trained):
+    monkeypatch.setattr(_train, "_write_results", lambda session: None)
+    words = ("train", "--output", trained, "--resume")
+    with RunFolder(str(trained)).held():
+        code, _, err = tfvae_command(*words)
+        assert code == 2
+        assert f"Another process is training in {trained}. Wait for its end" in err
+    assert tfvae_command(*words)[0] == 0
 
 
 def test_best_weights_are_kept(monkeypatch, tmp_path, data_file):

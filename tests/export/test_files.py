@@ -97,6 +97,19 @@ def test_what_is_no_earlier_export_is_left_alone(vae, tmp_path):
     assert [entry.name for entry in (tmp_path / "home").iterdir()] == ["thesis.txt"]
 
 
+def test_the_working_folder_is_not_replaced(vae, tmp_path, monkeypatch):
+    """A rename would leave the shell in a folder that is gone."""
+    (tmp_path / "empty" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(ValueError, match=r"empty is the working folder, or one above it"):
+        vae.export(".")
+    monkeypatch.chdir("below")
+    with pytest.raises(ValueError, match=r"empty is the working folder, or one above it"):
+        vae.export("..")
+    vae.export("model")
+    assert [entry.name for entry in Path.cwd().iterdir()] == ["model"]
+
+
 def fail_halfway(module: object, path: str, **kwargs: object) -> None:
     os.makedirs(path)
     Path(path, "saved_model.pb").write_bytes(b"half")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,9 +39,34 @@ _ROWS = (
 _MOST_CLASSES = 40
 
 
+class Request(NamedTuple):
+    """Of how many examples the evidence is decomposed, by how many draws, and from which seed."""
+
+    examples: int
+    num_samples: int
+    seed: int
+
+
 def quick_count(x: np.ndarray) -> int:
     """Return how many examples the end of a training looks at."""
-    return int(np.clip(_QUICK_ELEMENTS // max(1, x[0].size), _QUICK_FEWEST, _QUICK_LARGEST))
+    return min(len(x), int(np.clip(_QUICK_ELEMENTS // max(1, x[0].size), _QUICK_FEWEST, _QUICK_LARGEST)))
+
+
+def longer_request(folder: RunFolder, vae: tfvae.VAE, examples: Examples, request: Request) -> Request:
+    """Return what ``evidence.json`` answers, if that is more than ``request`` of the same model and examples."""
+    if not folder.evidence_values.exists():
+        return request
+    try:
+        told = json.loads(folder.evidence.read_text(encoding="utf-8"))
+        earlier = Request(*(int(told[name]) for name in Request._fields))
+        if earlier.num_samples * earlier.examples <= request.num_samples * request.examples:
+            return request
+        x = examples.some(earlier.examples).x
+        with _quietly():
+            _computed(folder.evidence_values, vae, x, earlier.num_samples, earlier.seed)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return request  # There is none, or one of another model.
+    return earlier
 
 
 def decompose(
@@ -108,19 +134,19 @@ def _error(value: float) -> str:
 
 def _resumed_or_anew(path: Path, vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> evidence.Decomposition:
     """Go on with the finished examples in the file, unless they are those of another request or damaged."""
-
-    def compute() -> evidence.Decomposition:
-        # Progress goes where an output that is read by a program does not.
-        with contextlib.redirect_stdout(sys.stderr):
-            return evidence.decompose(
-                vae, x, num_samples=num_samples, seed=seed, save_to=path, verbose=int(sys.stderr.isatty())
-            )
-
     if path.exists():
         with contextlib.suppress(ValueError):
-            return compute()
+            return _computed(path, vae, x, num_samples, seed)
         path.unlink()
-    return compute()
+    return _computed(path, vae, x, num_samples, seed)
+
+
+def _computed(path: Path, vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> evidence.Decomposition:
+    # Progress goes where an output that is read by a program does not.
+    with contextlib.redirect_stdout(sys.stderr):
+        return evidence.decompose(
+            vae, x, num_samples=num_samples, seed=seed, save_to=path, verbose=int(sys.stderr.isatty())
+        )
 
 
 @contextlib.contextmanager

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import json
+import os
 import shlex
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -66,6 +70,23 @@ class RunFolder:
         except FileExistsError:
             raise self._already_begun() from None
         self.write_run(run)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training in the folder meanwhile; the system lets go when this one dies."""
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"Another process is training in {self.path}. Wait for its end, or stop it first."
+                ) from None
+            except OSError:
+                pass  # Some network file systems have no locks.
+            yield
+        finally:
+            os.close(descriptor)
 
     def write_run(self, run: Run) -> None:
         """Write ``run.json`` anew."""

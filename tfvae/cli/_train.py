@@ -30,7 +30,18 @@ def run(arguments: Namespace) -> int:
     given = vars(arguments)
     options = {field.name: given[field.name] for field in dataclasses.fields(Settings) if field.name in given}
     folder = RunFolder(arguments.output)
-    session = _resumed(folder, options) if arguments.resume else _begun(folder, options)
+    if not arguments.resume:
+        session = _begun(folder, options)
+        with folder.held():
+            return _finish(session)
+    run = folder.read_run()
+    with folder.held():
+        return _finish(_resumed(folder, run, options))
+
+
+def _finish(session: Session) -> int:
+    """Train to the end, and write the results."""
+    folder = session.folder
     try:
         session.fit()
     except KeyboardInterrupt:
@@ -58,8 +69,7 @@ def _begun(folder: RunFolder, options: dict[str, Any]) -> Session:
     return session
 
 
-def _resumed(folder: RunFolder, options: dict[str, Any]) -> Session:
-    run = folder.read_run()
+def _resumed(folder: RunFolder, run: Run, options: dict[str, Any]) -> Session:
     for name, value in options.items():
         before = getattr(run.settings, name)
         if name != "epochs" and before != (_lasting(value) if name == "data" else value):
@@ -161,9 +171,11 @@ def _write_results(session: Session) -> None:
 def _decompose(session: Session) -> list[Path]:
     """Take the evidence of some test examples apart, and return the pictures."""
     folder, test = session.folder, session.parts.test()
-    some = test.some(_evidence.quick_count(test.x))
+    quick = _evidence.Request(_evidence.quick_count(test.x), _evidence.QUICK_SAMPLES, session.settings.seed)
+    asked = _evidence.longer_request(folder, session.vae, test, quick)
+    some = test.some(asked.examples)
     _evidence.announce(len(some.x), len(test.x), sys.stdout)
-    report, files = _evidence.decompose(folder, session.vae, some, _evidence.QUICK_SAMPLES, session.settings.seed)
+    report, files = _evidence.decompose(folder, session.vae, some, asked.num_samples, asked.seed)
     more = f"More draws: tfvae evaluate {shlex.quote(str(folder.path))} --evidence"
     print("\n".join(_evidence.describe(report, len(test.x), more)))
     return [file for file in files if file.suffix == ".png"]

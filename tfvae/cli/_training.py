@@ -38,8 +38,14 @@ class Session:
 
     def restore(self) -> None:
         """Go back to the last finished epoch, or to the beginning if there is none."""
-        if self.folder.checkpoint.exists():
-            self.progress = _checkpoint.restore(self.folder.checkpoint, self.variables, self.vae.weights)
+        checkpoint, history = self.folder.checkpoint, self.folder.history
+        if checkpoint.exists():
+            self.progress = _checkpoint.restore(checkpoint, self.variables, self.vae.weights)
+        elif history.exists():
+            raise UsageError(
+                f"{checkpoint} is missing, though {history.name} tells of finished epochs. Restore it from a copy, or "
+                "train again in another folder."
+            )
 
     @property
     def ended(self) -> bool:

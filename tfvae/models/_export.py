@@ -137,6 +137,11 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
     target = Path(path).resolve()
     if not target.exists():
         return target
+    if Path.cwd().is_relative_to(target):
+        raise ValueError(
+            f"{target} is the working folder, or one above it; an export puts another folder in its place. Give the "
+            "name of a folder to be made in it."
+        )
     if not target.is_dir():
         raise FileExistsError(f"{target} is a file; an export is a folder. Choose another path.")
     found = {entry.name for folder in (target, target / _MARKER.parent) for entry in _entries(folder)}
