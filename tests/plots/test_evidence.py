@@ -1,6 +1,7 @@
 """The picture of the theory: its levels, parts and error bars are those of the decomposition."""
 
 import io
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -113,6 +114,27 @@ def test_of_groups():
 def test_groups_may_be_words():
     lower = plots.evidence(FOUR, groups=["b", "a", "b", "a"]).axes[1]
     assert [label.get_text() for label in lower.get_xticklabels()] == ["all\n4", "a\n2", "b\n2"]
+
+
+@pytest.mark.parametrize(("groups", "length"), [(4, 60), (4, 10), (12, 9), (40, 3), (40, 60)])
+def test_names_of_groups_do_not_overlap(groups, length):
+    index = np.arange(2 * groups)
+    parts = decomposition(-90.0 - index, 1.0 + 0 * index, 1.0 + 0 * index)
+    names = [f"{i:02}" + "m" * (length - 2) for i in range(groups)]
+    figure = plots.evidence(parts, index % groups, names)
+    _render(figure)
+    shown = figure.axes[1].get_xticklabels()
+    assert len(shown) == 1 + groups
+    # Turned ones lie beside each other, so what is asked of them is the distance of their lines.
+    turn = np.radians(shown[0].get_rotation())
+    boxes = [label.get_window_extent() for label in shown]
+    if turn:
+        assert np.diff([box.x1 for box in boxes]).min() * np.sin(turn) > shown[0].get_fontsize() * figure.dpi / 72
+        assert all(len(label.get_text()) <= len("a name of 24 characters. (2)") for label in shown[1:])
+    else:
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert min(box.x0 for box in boxes) >= 0
+    assert min(box.y0 for box in boxes) >= 0
 
 
 def _history(looks, every=1):

@@ -228,6 +228,13 @@ def test_names_of_classes_are_shown_as_they_stand(mean):
     assert shown == list(names)
 
 
+def test_long_names_of_classes_lose_their_end():
+    """Whole, they would leave no room for the points."""
+    names = ("x" * 24, "great white shark, white shark, man-eater")
+    figure = plots.latent_space(np.arange(4).reshape(2, 2), labels=[0, 1], class_names=names)
+    assert _texts(figure.axes[0]) == [names[0], "great white shark, whit…"]
+
+
 def test_latent_space_refuses_wrong_shapes():
     with pytest.raises(ValueError, match=r"mean has shape \(3,\); expected posterior means \[examples, D\]"):
         plots.latent_space([1, 2, 3])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
 from tfvae.plots import _style
@@ -42,7 +43,7 @@ def evidence(decomposition: Any, groups: Any | None = None, group_names: Sequenc
             ``elbo``, ``gap``, ``amortisation_gap``, ``approximation_gap`` and the same with ``_error`` at the end, in
             nats, each ``[N]``.
         groups: a label of each example, ``[N]``, its class say.
-        group_names: the names of groups 0, 1, 2, ...
+        group_names: the names of groups 0, 1, 2, ...; of long ones the first 23 characters are shown.
 
     Raises:
         ValueError: if there are no examples, fields of different lengths, not one label for each example, or more than
@@ -75,8 +76,8 @@ def evidence(decomposition: Any, groups: Any | None = None, group_names: Sequenc
     if len(found) > _MOST_GROUPS:
         raise ValueError(f"There are {len(found)} groups; at most {_MOST_GROUPS} can be drawn. Join some of them.")
     rows = [np.arange(count), *(np.flatnonzero(labels == label) for label in found)]
-    names = ["all", *(_name(label, group_names) for label in found)]
-    return _columns(_means(values, rows), [f"{name}\n{len(part)}" for name, part in zip(names, rows, strict=True)])
+    names = ["all", *(_style.class_name(label, group_names) for label in found)]
+    return _columns(_means(values, rows), names, [len(part) for part in rows])
 
 
 def evidence_history(history: Mapping[str, Sequence[float]]) -> Figure:
@@ -145,11 +146,6 @@ def _means(values: Mapping[str, np.ndarray], groups: Sequence[np.ndarray]) -> _L
             _finite(np.array([np.sqrt(np.sum(errors[rows] ** 2)) / len(rows) for rows in groups])),
         )
     return levels
-
-
-def _name(label: Any, names: Sequence[str] | None) -> str:
-    known = names is not None and isinstance(label, np.integer) and 0 <= label < len(names)
-    return _style.literal(names[int(label)] if known and names is not None else str(label))
 
 
 def _ladder(levels: _Levels, count: int) -> Figure:
@@ -231,9 +227,12 @@ def _spread(heights: Sequence[float], least: float) -> list[float]:
     return [value + least * i for i, value in enumerate(settled)]
 
 
-def _columns(levels: _Levels, names: Sequence[str]) -> Figure:
+def _columns(levels: _Levels, names: Sequence[str], counts: Sequence[int]) -> Figure:
     """A column per group, levels above and the parts of the gap below."""
-    figure = _style.new_figure(float(np.clip(0.62 * len(names) + 2.4, 5.0, 14.0)), 5.4, _TITLE)
+    width = float(np.clip(0.62 * len(names) + 2.4, 5.0, 14.0))
+    longest = max(TextPath((0, 0), name, size=_style.TICK_SIZE).get_extents().width for name in names) / 72
+    long = longest > 0.9 * (width - 1.0) / len(names)  # Inches; the axis with its numbers takes one.
+    figure = _style.new_figure(width, 6.6 if long else 5.4, _TITLE)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     places = np.arange(len(names)) + np.where(np.arange(len(names)) > 0, 0.4, 0.0)
     (top, top_error), (bottom, bottom_error) = levels["log_evidence"], levels["elbo"]
@@ -250,7 +249,12 @@ def _columns(levels: _Levels, names: Sequence[str]) -> Figure:
     for axes in (upper, lower):
         axes.axvline(0.7, color="#cbd2d9", linewidth=1)
         axes.grid(False, axis="x")
-    lower.set_xticks(places, names)
+    labelled = list(zip(names, counts, strict=True))
+    if long:
+        labels = [f"{name} ({count})" for name, count in labelled]
+        lower.set_xticks(places, labels, rotation=40, ha="right", rotation_mode="anchor")
+    else:
+        lower.set_xticks(places, [f"{name}\n{count}" for name, count in labelled])
     lower.set_xlabel("group, and how many examples", fontsize=9)
     _finish(figure, upper, lower)
     upper.grid(False, axis="x")

@@ -26,7 +26,7 @@ def latent_space(mean: Any, labels: Any | None = None, class_names: Sequence[str
     Args:
         mean: posterior means, ``[N, D]``.
         labels: integer classes, ``[N]``.
-        class_names: the names of classes 0, 1, 2, ...
+        class_names: the names of classes 0, 1, 2, ...; of long ones the first 23 characters are shown.
 
     Raises:
         ValueError: if ``mean`` is not ``[N, D]`` with N and D at least 1, or there is not one label for each.
@@ -113,14 +113,9 @@ def _groups(classes: np.ndarray | None, count: int, class_names: Sequence[str] |
     palette = matplotlib.colormaps["tab10" if len(found) <= 10 else "turbo"]
     colors = palette(np.arange(len(found))) if len(found) <= 10 else palette(np.linspace(0.02, 0.98, len(found)))
     return [
-        (np.flatnonzero(classes == label), _class_name(label, class_names), color)
+        (np.flatnonzero(classes == label), _style.class_name(label, class_names), color)
         for label, color in zip(found, colors, strict=True)
     ]
-
-
-def _class_name(label: Any, class_names: Sequence[str] | None) -> str:
-    known = class_names is not None and 0 <= int(label) < len(class_names)
-    return _style.literal(class_names[int(label)] if known and class_names is not None else str(label))
 
 
 def _histograms(axes: Axes, values: np.ndarray, groups: _Groups) -> None:

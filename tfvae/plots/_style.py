@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -9,6 +13,9 @@ TRAINING = "#9aa5b1"
 VALIDATION = "#0b6e99"
 HIGHLIGHT = "#d1495b"
 MUTED = "#52606d"
+TICK_SIZE = 8  # Points.
+
+_LONGEST_NAME = 24
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
@@ -18,9 +25,16 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def literal(text: str) -> str:
-    """Return a text that matplotlib shows as it stands: no formula between dollars, no label hidden for its ``_``."""
-    shown = text.replace("$", r"\$")
+def class_name(label: Any, names: Sequence[str] | None) -> str:
+    """Return the name of a class, or its number without names, to be shown as it stands, but for a long one's end.
+
+    Matplotlib makes formulas of what is between dollars, and hides labels that begin with ``_``.
+    """
+    known = names is not None and isinstance(label, np.integer) and 0 <= label < len(names)
+    name = names[int(label)] if known and names is not None else str(label)
+    if len(name) > _LONGEST_NAME:
+        name = name[: _LONGEST_NAME - 1].rstrip() + "…"
+    shown = name.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
@@ -29,4 +43,4 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, color="#e4e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, labelsize=8)
+    axes.tick_params(colors=MUTED, labelsize=TICK_SIZE)
