@@ -118,4 +118,7 @@ def _versions() -> str:
             found.append(f"{package}={metadata.version(package)}")
         except metadata.PackageNotFoundError:
             continue
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+    if onednn is not None:  # Else TensorFlow chooses, by the processor.
+        found.append(f"TF_ENABLE_ONEDNN_OPTS={onednn}")
     return " ".join(found)

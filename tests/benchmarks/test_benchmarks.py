@@ -244,3 +244,10 @@ def test_bad_arguments_are_refused(options, message, capsys):
         code = stopped.code
     assert code == 2
     assert message in capsys.readouterr().err
+
+
+def test_rows_say_where_onednn_was_not_left_to_choose(monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    assert "ONEDNN" not in _machine.describe()["versions"]
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    assert _machine.describe()["versions"].endswith(" TF_ENABLE_ONEDNN_OPTS=1")

@@ -101,11 +101,16 @@ for policy in ("float32", "mixed_float16"):
         out["mixed"] = bool(np.isfinite(history["loss"]).all()) and not np.array_equal(values(vae)[0], before[0])
 
 out["refused"] = {}
-for arguments in ({"steps_per_execution": 2}, {"jit_compile": True}):
+accumulating = keras.optimizers.Adam(gradient_accumulation_steps=2)
+for name, arguments in {
+    "steps_per_execution": {"optimizer": "adam", "steps_per_execution": 2},
+    "jit_compile": {"optimizer": "adam", "jit_compile": True},
+    "gradient_accumulation_steps": {"optimizer": accumulating},
+}.items():
     try:
-        make().compile("adam", **arguments)
+        make().compile(**arguments)
     except ValueError as error:
-        out["refused"][next(iter(arguments))] = str(error)
+        out["refused"][name] = str(error)
 print("RESULT", json.dumps(out))
 """
 
@@ -147,7 +152,7 @@ def test_mixed_float16_trains_req_37(result):
     assert result["mixed"]
 
 
-@pytest.mark.parametrize("option", ["steps_per_execution", "jit_compile"])
+@pytest.mark.parametrize("option", ["steps_per_execution", "jit_compile", "gradient_accumulation_steps"])
 def test_what_keras_cannot_do_is_refused_with_the_reason_req_44(result, option):
     assert option in result["refused"][option]
     assert "does not work under a distribution strategy: " in result["refused"][option]

@@ -113,7 +113,7 @@ def check_data(x: Any, likelihood: Family) -> None:
         likelihood.check_support(x)
 
 
-def check_compile(strategy: tf.distribute.Strategy, arguments: dict[str, Any]) -> None:
+def check_compile(strategy: tf.distribute.Strategy, optimizer: Any, arguments: dict[str, Any]) -> None:
     """Refuse what a VAE has no use for, and what Keras cannot do under a distribution strategy."""
     for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
         if arguments.get(name) is not None:
@@ -133,6 +133,13 @@ def check_compile(strategy: tf.distribute.Strategy, arguments: dict[str, Any]) -
         raise ValueError(
             f"steps_per_execution={steps} does not work under a distribution strategy: Keras runs the steps in a loop "
             "inside the graph, where replicas cannot exchange gradients. Leave it at 1."
+        )
+    accumulated = getattr(optimizer, "gradient_accumulation_steps", None)
+    if accumulated is not None:
+        raise ValueError(
+            f"gradient_accumulation_steps={accumulated} does not work under a distribution strategy: Keras decides in "
+            "the graph whether to update, where replicas cannot exchange gradients. Leave it out, and take larger "
+            "batches."
         )
     if arguments.get("jit_compile") is True:
         raise ValueError(

@@ -240,7 +240,7 @@ class VAE(keras.Model):
         Raises:
             ValueError: for a loss or metrics, or for what does not work under the distribution strategy in use.
         """
-        _checks.check_compile(self.distribute_strategy, {"loss": loss, **kwargs})
+        _checks.check_compile(self.distribute_strategy, optimizer, {"loss": loss, **kwargs})
         super().compile(optimizer, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
