@@ -101,10 +101,10 @@ def test_the_working_folder_is_not_replaced(vae, tmp_path, monkeypatch):
     """A rename would leave the shell in a folder that is gone."""
     (tmp_path / "empty" / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(ValueError, match=r"empty is the working folder, or one above it"):
+    with pytest.raises(FileExistsError, match=r"empty is the working folder, or one above it"):
         vae.export(".")
     monkeypatch.chdir("below")
-    with pytest.raises(ValueError, match=r"empty is the working folder, or one above it"):
+    with pytest.raises(FileExistsError, match=r"empty is the working folder, or one above it"):
         vae.export("..")
     vae.export("model")
     assert [entry.name for entry in Path.cwd().iterdir()] == ["model"]

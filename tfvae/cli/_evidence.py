@@ -64,7 +64,7 @@ def longer_request(folder: RunFolder, vae: tfvae.VAE, examples: Examples, reques
         x = examples.some(earlier.examples).x
         with _quietly():
             _computed(folder.evidence_values, vae, x, earlier.num_samples, earlier.seed)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return request  # There is none, or one of another model.
     return earlier
 

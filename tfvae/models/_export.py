@@ -138,7 +138,7 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
     if not target.exists():
         return target
     if Path.cwd().is_relative_to(target):
-        raise ValueError(
+        raise FileExistsError(
             f"{target} is the working folder, or one above it; an export puts another folder in its place. Give the "
             "name of a folder to be made in it."
         )

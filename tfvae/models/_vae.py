@@ -207,7 +207,7 @@ class VAE(keras.Model):
 
         Raises:
             ValueError: if the networks are not built, or ``ops`` is neither.
-            FileExistsError: if ``path`` is a file or holds anything but an earlier export.
+            FileExistsError: if ``path`` is a file, the working folder, or holds anything but an earlier export.
             RuntimeError: for ``"native"`` without a usable library, or ``"stock"`` where a network holds the native op.
 
         Example:
