@@ -156,49 +156,56 @@ TEST_P(Kernels, HalfPrecisionPatternsSurviveTheRoundTrip) {
   }
 }
 
-TEST_P(Kernels, HalfPrecisionIsRoundedToNearestAndTiesToEven) {
-  // Against float32 on the same values, bit for bit. That some of them are ties in bfloat16 is counted.
+// z of `forward` in half precision against float32 on the same values, bit for bit. That some of them are ties in
+// bfloat16 is counted.
+void expect_rounding_to_nearest_even(const Kernel<ForwardParams>& forward, DType dtype) {
   constexpr int64_t kCount = int64_t{1} << 20;
-  for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {
-    const bool half = dtype == DType::kFloat16;
-    const auto narrow = [&](float x) {
-      return static_cast<uint16_t>(half ? scalar::narrow_half<float, int32_t>(x)
-                                        : scalar::narrow_bfloat16<float, int32_t>(x));
-    };
-    const auto widen = [&](int32_t bits) {
-      return half ? scalar::widen_half<float>(bits) : scalar::widen_bfloat16<float>(bits);
-    };
-    std::vector<uint16_t> mean(kCount), log_var(kCount), z(kCount);
-    std::vector<float> wide_mean(kCount), wide_log_var(kCount), wide_z(kCount), kl(kCount);
-    for (int64_t i = 0; i < kCount; ++i) {
-      mean[i] = narrow(3 * std::sin(0.7f * static_cast<float>(i)));
-      log_var[i] = narrow(4 * std::sin(1.3f * static_cast<float>(i)) - 9);
-      wide_mean[i] = widen(mean[i]);
-      wide_log_var[i] = widen(log_var[i]);
-    }
-    ForwardParams params{};
-    params.rows = kCount / 128;
-    params.columns = 128;
-    params.kl = kl.data();
-    params.dtype = dtype;
-    params.mean = mean.data();
-    params.log_var = log_var.data();
-    params.z = z.data();
-    run_on(GetParam()->forward, params, 1);
-    params.dtype = DType::kFloat32;
-    params.mean = wide_mean.data();
-    params.log_var = wide_log_var.data();
-    params.z = wide_z.data();
-    run_on(GetParam()->forward, params, 1);
-    int ties = 0;
-    for (int64_t i = 0; i < kCount; ++i) {
-      uint32_t pattern;
-      std::memcpy(&pattern, &wide_z[i], sizeof(pattern));
-      ties += !half && (pattern & 0xffff) == 0x8000;
-      ASSERT_EQ(z[i], narrow(wide_z[i])) << i << ": " << wide_z[i];
-    }
-    EXPECT_EQ(ties > 0, !half);
+  const bool half = dtype == DType::kFloat16;
+  const auto narrow = [&](float x) {
+    return static_cast<uint16_t>(half ? scalar::narrow_half<float, int32_t>(x)
+                                      : scalar::narrow_bfloat16<float, int32_t>(x));
+  };
+  const auto widen = [&](int32_t bits) {
+    return half ? scalar::widen_half<float>(bits) : scalar::widen_bfloat16<float>(bits);
+  };
+  std::vector<uint16_t> mean(kCount), log_var(kCount), z(kCount);
+  std::vector<float> wide_mean(kCount), wide_log_var(kCount), wide_z(kCount), kl(kCount);
+  for (int64_t i = 0; i < kCount; ++i) {
+    mean[i] = narrow(3 * std::sin(0.7f * static_cast<float>(i)));
+    log_var[i] = narrow(4 * std::sin(1.3f * static_cast<float>(i)) - 9);
+    wide_mean[i] = widen(mean[i]);
+    wide_log_var[i] = widen(log_var[i]);
   }
+  ForwardParams params{};
+  params.rows = kCount / 128;
+  params.columns = 128;
+  params.kl = kl.data();
+  params.dtype = dtype;
+  params.mean = mean.data();
+  params.log_var = log_var.data();
+  params.z = z.data();
+  run_on(forward, params, 1);
+  params.dtype = DType::kFloat32;
+  params.mean = wide_mean.data();
+  params.log_var = wide_log_var.data();
+  params.z = wide_z.data();
+  run_on(forward, params, 1);
+  int ties = 0;
+  for (int64_t i = 0; i < kCount; ++i) {
+    uint32_t pattern;
+    std::memcpy(&pattern, &wide_z[i], sizeof(pattern));
+    ties += !half && (pattern & 0xffff) == 0x8000;
+    ASSERT_EQ(z[i], narrow(wide_z[i])) << i << ": " << wide_z[i];
+  }
+  EXPECT_EQ(ties > 0, !half);
+}
+
+TEST_P(Kernels, Float16RoundsToNearestAndTiesToEven) {
+  expect_rounding_to_nearest_even(GetParam()->forward, DType::kFloat16);
+}
+
+TEST_P(Kernels, BrainFloat16RoundsToNearestAndTiesToEven) {
+  expect_rounding_to_nearest_even(GetParam()->forward, DType::kBFloat16);
 }
 
 }  // namespace
