@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-LIBRARY_FOLDER = Path(__file__).resolve().parent.parent / "tfvae" / "_lib"
+from benchmarks import _machine
+
 TYPESTRS = {
     "float16": "<f2",
     "bfloat16": "<V2",
@@ -27,21 +26,15 @@ class NoGpu(Exception):
     """Why there is no GPU to run on."""
 
 
-@functools.cache
 def kernels() -> Any:
-    """Return the compiled module, from ``sys.path`` or the folder where an installation has it.
+    """Return the compiled module.
 
     Raises:
         NoGpu: if there is none, or none with CUDA kernels.
     """
-    spec = importlib.util.find_spec("tfvae_kernels")
-    found = sorted(LIBRARY_FOLDER.glob("tfvae_kernels*.so"))
-    if spec is None and found:
-        spec = importlib.util.spec_from_file_location("tfvae_kernels", found[0])
-    if spec is None or spec.loader is None:
-        raise NoGpu(f"there is no compiled module tfvae_kernels in {LIBRARY_FOLDER} or on sys.path")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _machine.kernels()
+    if module is None:
+        raise NoGpu(f"there is no compiled module tfvae_kernels in {_machine.LIBRARY_FOLDER} or on sys.path")
     if not hasattr(module, "cuda"):
         raise NoGpu("the compiled module was built without a CUDA compiler")
     return module

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import importlib
+import functools
+import importlib.util
 import os
 import platform
 import subprocess
 import sys
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+LIBRARY_FOLDER = ROOT / "tfvae" / "_lib"
 COLUMNS = ("date", "commit", "dirty", "cpu", "cpu_features", "cores", "threads", "isa", "versions")
 
 _FEATURES = (
@@ -72,12 +75,18 @@ def use_threads(count: int | None) -> None:
     os.sched_setaffinity(0, usable[:count])
 
 
+@functools.cache
 def kernels() -> Any | None:
-    """Return the module of the compiled kernels on NumPy arrays, or None where it was not built."""
-    try:
-        return importlib.import_module("tfvae._lib.tfvae_kernels")
-    except ImportError:
+    """Return the module of the compiled kernels, from ``sys.path`` or where an installation has it; else None.
+
+    It is loaded by itself: importing ``tfvae`` would take TensorFlow, which these benchmarks can do without.
+    """
+    spec = PathFinder.find_spec("tfvae_kernels", [*sys.path, str(LIBRARY_FOLDER)])
+    if spec is None or spec.loader is None:
         return None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def isa() -> str:

@@ -33,6 +33,7 @@ constexpr bool kFusesMultiplyAdd = false;
 //   Scalar: the type of one lane.  Int: signed integers of the same size and count.
 //   to_real: integers, for double of magnitude below 2^51.
 //   at_most, at_least: a limit that lets NaN through.
+//   square_root: of x from 2^-100 up, below infinity.
 //   select_by_sign: a where the integer is negative, else b.
 //   scale, where kScales: x 2^n, rounded once, for any n.  limit, there too: x with a magnitude of at most the limit,
 //   which may lose NaN.
@@ -58,7 +59,11 @@ struct LaneTraits<float> {
   static TFVAE_INLINE float select_by_sign(int32_t mask, float a, float b) { return mask < 0 ? a : b; }
   static TFVAE_INLINE float square_root(float x) {
 #ifdef __CUDA_ARCH__
-    return __fsqrt_rn(x);
+    // Correctly rounded, by the residual of an approximation. __fsqrt_rn is the same and a branch for other x.
+    float reciprocal;
+    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(x));
+    const float root = x * reciprocal;
+    return __fmaf_rn(__fmaf_rn(-root, root, x), 0.5f * reciprocal, root);
 #else
     return __builtin_sqrtf(x);
 #endif
@@ -89,7 +94,14 @@ struct WideProduct;
 template <>
 struct WideProduct<uint64_t> {
   static TFVAE_INLINE uint64_t of_low_words(uint64_t a, uint64_t b) {
+#ifdef __CUDA_ARCH__
+    // In PTX, because the compiler makes a product of 64 bits by 64 of it, and adds a high part that is always 0.
+    uint64_t product;
+    asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(static_cast<uint32_t>(a)), "r"(static_cast<uint32_t>(b)));
+    return product;
+#else
     return static_cast<uint64_t>(static_cast<uint32_t>(a)) * static_cast<uint32_t>(b);
+#endif
   }
 };
 

@@ -19,14 +19,15 @@ struct GradientLaunch {
   int64_t elements;
   int samples_at_once;  // Threads that share the samples of one packet,
   int shares_values;    // and the values of shared memory in which they add up.
-  bool aligned;         // All tensors start at multiples of 16 bytes.
+  bool aligned;         // All tensors start at multiples of 16 bytes,
+  bool whole;           // and the rows are whole packets.
 };
 
 // values[row] for every element of the packet that begins at `place`.
-template <class T>
-TFVAE_DEVICE Packet<T> load_of_rows(const Arithmetic<T>* values, Place place, int64_t columns, const Window& window) {
+template <class T, class W>
+TFVAE_DEVICE Packet<T> load_of_rows(const Arithmetic<T>* values, Place place, int64_t columns, const W& window) {
   Packet<T> packet;
-  if (window.wide && columns % kPacketSize<T> == 0) {
+  if (is_within_row<T>(window, columns)) {
     const Arithmetic<T> value = values[place.row];
     for (int i = 0; i < kPacketSize<T>; ++i) packet.at[i] = value;
     return packet;
@@ -43,8 +44,8 @@ struct GradientPackets {
   Packet<T> mean, log_var, prior_mean, prior_log_var;
 };
 
-template <class T, PriorShape kPrior, class Params>
-TFVAE_DEVICE void store_gradients(const Params& p, int64_t start, const GradientPackets<T>& g, const Window& window) {
+template <class T, PriorShape kPrior, class Params, class W>
+TFVAE_DEVICE void store_gradients(const Params& p, int64_t start, const GradientPackets<T>& g, const W& window) {
   store_packet<T>(static_cast<T*>(p.dmean) + start, g.mean, window);
   store_packet<T>(static_cast<T*>(p.dlog_var) + start, g.log_var, window);
   if constexpr (kPrior == PriorShape::kFull) {

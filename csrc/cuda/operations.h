@@ -14,7 +14,7 @@ struct Forward {
   template <class T>
   using Sum = Arithmetic<T>;  // What a second kernel writes.
   template <class T, PriorShape kPrior>
-  static constexpr Weight kWeight = sizeof(T) == 8 ? kHeavy : kLight;
+  static constexpr Weight kWeight = sizeof(T) == 8 || (sizeof(T) == 2 && kPrior != PriorShape::kNone) ? kHeavy : kLight;
   template <class T>
   static Plan<Launch> plan(const Params& p, const DeviceSeed& seed, void* scratch, const Device& d) {
     return plan_forward<T>(p, seed, scratch, d);
@@ -48,7 +48,7 @@ struct LogRatio {
   template <class T>
   using Sum = Arithmetic<T>;  // What a second kernel writes.
   template <class T, PriorShape kPrior>
-  static constexpr Weight kWeight = sizeof(T) == 8 ? kHeavy : kLight;
+  static constexpr Weight kWeight = sizeof(T) == 8 ? kHeavy : kMedium;
   template <class T>
   static Plan<Launch> plan(const Params& p, const DeviceSeed& seed, void* scratch, const Device& d) {
     return plan_log_ratio<T>(p, seed, scratch, d);

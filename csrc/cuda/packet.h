@@ -26,24 +26,43 @@ struct Packet {
   Arithmetic<T> at[kPacketSize<T>];
 };
 
-// The elements of a packet that belong to whoever works on it, a bit each: whole packets, the usual case, pay for no
-// comparison per element. `wide`: all do, and memory is aligned.
+// The elements of a packet that belong to whoever works on it, a bit each. `wide`: all do, and memory is aligned.
 struct Window {
   uint32_t mask;
   bool wide;
+  static constexpr bool kWholeRows = false;
   TFVAE_INLINE bool has(int i) const { return (mask >> i & 1) != 0; }
   TFVAE_INLINE bool empty() const { return mask == 0; }
+  TFVAE_INLINE Window from(int i) const { return {mask >> i, wide}; }
+};
+
+// The window where all packets of all tensors are whole and aligned, and so every row is made of them: the usual case,
+// which pays for no comparison.
+struct WholeWindow {
+  static constexpr bool wide = true, kWholeRows = true;
+  TFVAE_INLINE bool has(int) const { return true; }
+  TFVAE_INLINE WholeWindow from(int) const { return {}; }
 };
 
 // Of the packet that starts at element `start`, in the range [begin, end).
-template <class T>
-TFVAE_INLINE Window window_of(int64_t start, int64_t begin, int64_t end, bool aligned) {
-  constexpr int P = kPacketSize<T>;
-  constexpr uint32_t kAll = (1u << P) - 1;
-  const int before = begin <= start ? 0 : static_cast<int>(begin - start < P ? begin - start : P);
-  const int behind = end - start >= P ? 0 : static_cast<int>(end > start ? start + P - end : P);
-  const uint32_t mask = (kAll << before & kAll) & kAll >> behind;
-  return {mask, aligned && mask == kAll};
+template <class T, class W = Window>
+TFVAE_INLINE W window_of(int64_t start, int64_t begin, int64_t end, bool aligned) {
+  if constexpr (W::kWholeRows) {
+    return {};
+  } else {
+    constexpr int P = kPacketSize<T>;
+    constexpr uint32_t kAll = (1u << P) - 1;
+    const int before = begin <= start ? 0 : static_cast<int>(begin - start < P ? begin - start : P);
+    const int behind = end - start >= P ? 0 : static_cast<int>(end > start ? start + P - end : P);
+    const uint32_t mask = (kAll << before & kAll) & kAll >> behind;
+    return {mask, aligned && mask == kAll};
+  }
+}
+
+// Whether the packet is whole, and so are the packets of every row, which it then lies within.
+template <class T, class W>
+TFVAE_INLINE bool is_within_row(const W& window, int64_t columns) {
+  return W::kWholeRows || (window.wide && columns % kPacketSize<T> == 0);
 }
 
 TFVAE_INLINE float widen(float x) { return x; }
@@ -121,8 +140,8 @@ TFVAE_DEVICE void store_words(T* to, const Words<T>& words) {
 }
 
 // The elements outside the window read as zero.
-template <class T>
-TFVAE_DEVICE Packet<T> load_packet(const T* from, const Window& window) {
+template <class T, class W>
+TFVAE_DEVICE Packet<T> load_packet(const T* from, const W& window) {
   Packet<T> packet;
   if (window.wide) {
     const Words<T> words = load_words<T>(from);
@@ -135,8 +154,8 @@ TFVAE_DEVICE Packet<T> load_packet(const T* from, const Window& window) {
   return packet;
 }
 
-template <class T>
-TFVAE_DEVICE void store_packet(T* to, const Packet<T>& packet, const Window& window) {
+template <class T, class W>
+TFVAE_DEVICE void store_packet(T* to, const Packet<T>& packet, const W& window) {
   if (window.wide) {
     Words<T> words;
     for (int i = 0; i < kPacketSize<T>; ++i) words.at[i] = narrow<T>(packet.at[i]);
@@ -152,27 +171,26 @@ TFVAE_DEVICE void store_packet(T* to, const Packet<T>& packet, const Window& win
 template <class T>
 constexpr int kWordsOfValues = kPacketSize<T> / kPacketSize<Arithmetic<T>>;
 
-template <class T>
-TFVAE_DEVICE Packet<T> load_values(const Arithmetic<T>* from, const Window& window) {
+template <class T, class W>
+TFVAE_DEVICE Packet<T> load_values(const Arithmetic<T>* from, const W& window) {
   using A = Arithmetic<T>;
-  constexpr int W = kPacketSize<A>;
+  constexpr int P = kPacketSize<A>;
   Packet<T> packet;
   for (int word = 0; word < kWordsOfValues<T>; ++word) {
-    const Window part = {window.mask >> word * W, window.wide};
-    const Packet<A> values = load_packet<A>(from + word * W, part);
-    for (int i = 0; i < W; ++i) packet.at[word * W + i] = values.at[i];
+    const Packet<A> values = load_packet<A>(from + word * P, window.from(word * P));
+    for (int i = 0; i < P; ++i) packet.at[word * P + i] = values.at[i];
   }
   return packet;
 }
 
-template <class T>
-TFVAE_DEVICE void store_values(Arithmetic<T>* to, const Packet<T>& packet, const Window& window) {
+template <class T, class W>
+TFVAE_DEVICE void store_values(Arithmetic<T>* to, const Packet<T>& packet, const W& window) {
   using A = Arithmetic<T>;
-  constexpr int W = kPacketSize<A>;
+  constexpr int P = kPacketSize<A>;
   for (int word = 0; word < kWordsOfValues<T>; ++word) {
     Packet<A> values;
-    for (int i = 0; i < W; ++i) values.at[i] = packet.at[word * W + i];
-    store_packet<A>(to + word * W, values, {window.mask >> word * W, window.wide});
+    for (int i = 0; i < P; ++i) values.at[i] = packet.at[word * P + i];
+    store_packet<A>(to + word * P, values, window.from(word * P));
   }
 }
 

@@ -87,6 +87,7 @@ inline Plan<ForwardLaunch> plan_forward(const ForwardParams& p, const DeviceSeed
   l.layout = row_layout<T>(l.units);
   l.by_columns = Divider(static_cast<uint64_t>(p.columns));
   l.aligned = all_aligned({p.mean, p.log_var, p.prior_mean, p.prior_log_var, p.z, p.per_dimension ? p.kl : nullptr});
+  l.whole = l.aligned && p.columns % kPacketSize<T> == 0;
   l.partials = scratch;
   plan.blocks = smaller(l.units.units, int64_t{d.multiprocessors} * d.tuning.blocks[kLight]);
   plan.threads = d.tuning.threads;
@@ -154,6 +155,7 @@ inline Plan<GradientLaunch<Params>> plan_gradients(const Params& p, const Device
   l.by_columns = Divider(static_cast<uint64_t>(p.columns));
   l.aligned = aligned && all_aligned({p.mean, p.log_var, p.prior_mean, p.prior_log_var, p.dz, p.dmean, p.dlog_var,
                                       sums ? nullptr : p.dprior_mean, sums ? nullptr : p.dprior_log_var});
+  l.whole = l.aligned && p.columns % P == 0;
   const int width = d.tuning.threads / samples;
   const int64_t packets = ceil_divide(l.elements, P);
   constexpr int64_t kMostStepsOfSums = 128;  // Bounds the terms that a thread adds up in the type of the arithmetic.

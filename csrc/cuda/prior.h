@@ -16,9 +16,9 @@ struct PriorPacket {
 };
 
 // The columns of a packet that begins in `column`, from a row of values.
-template <class T>
-TFVAE_DEVICE Packet<T> load_columns(const T* row, int64_t columns, int64_t column, const Window& window) {
-  if (window.wide && columns % kPacketSize<T> == 0) return load_packet<T>(row + column, window);
+template <class T, class W>
+TFVAE_DEVICE Packet<T> load_columns(const T* row, int64_t columns, int64_t column, const W& window) {
+  if (is_within_row<T>(window, columns)) return load_packet<T>(row + column, window);
   Packet<T> packet;
   for (int i = 0; i < kPacketSize<T>; ++i) {
     packet.at[i] = window.has(i) ? widen(row[column]) : Arithmetic<T>(0);
@@ -28,9 +28,9 @@ TFVAE_DEVICE Packet<T> load_columns(const T* row, int64_t columns, int64_t colum
 }
 
 // Of the packet that begins at element `start`.
-template <class T, PriorShape kShape>
+template <class T, PriorShape kShape, class W>
 TFVAE_DEVICE PriorPacket<T> load_prior(const CommonParams& p, const Divider& by_columns, int64_t start,
-                                       const Window& window) {
+                                       const W& window) {
   const T* mean = static_cast<const T*>(p.prior_mean);
   const T* log_var = static_cast<const T*>(p.prior_log_var);
   if constexpr (kShape == PriorShape::kFull) {

@@ -49,7 +49,8 @@ class PriorSums {
     store_shared<T>(of_log_var(), zeros);
   }
 
-  TFVAE_DEVICE void add(const Packet<T>& mean, const Packet<T>& log_var, const Window& window) const {
+  template <class W>
+  TFVAE_DEVICE void add(const Packet<T>& mean, const Packet<T>& log_var, const W& window) const {
     add_to(of_mean(), mean, window);
     add_to(of_log_var(), log_var, window);
   }
@@ -73,7 +74,8 @@ class PriorSums {
   TFVAE_DEVICE A* of_mean() const { return memory_ + x_ * P; }
   TFVAE_DEVICE A* of_log_var() const { return memory_ + (steps_.width + x_) * P; }
 
-  static TFVAE_DEVICE void add_to(A* sums, const Packet<T>& values, const Window& window) {
+  template <class W>
+  static TFVAE_DEVICE void add_to(A* sums, const Packet<T>& values, const W& window) {
     Packet<T> sum = load_shared<T>(sums);
     for (int i = 0; i < P; ++i) sum.at[i] += window.wide || window.has(i) ? values.at[i] : A(0);
     store_shared<T>(sums, sum);

@@ -30,8 +30,8 @@ TFVAE_DEVICE A block_sum(const Thread& thread, A x, A* warps) {
 }
 
 // The values of a packet that belong to the window.
-template <class T>
-TFVAE_DEVICE Arithmetic<T> sum_of_packet(const Packet<T>& packet, const Window& window) {
+template <class T, class W>
+TFVAE_DEVICE Arithmetic<T> sum_of_packet(const Packet<T>& packet, const W& window) {
   using A = Arithmetic<T>;
   constexpr int P = kPacketSize<T>;
   A parts[P];
@@ -74,10 +74,11 @@ class RowSums {
       : thread_(thread), units_(units), layout_(layout), buffer_(thread.template shared<A>()), odd_(false), sum_(0) {}
 
   // packet: its number from the unit's first on.
-  TFVAE_DEVICE void add(int packet, const Packet<T>& terms, const Window& window) {
+  template <class W>
+  TFVAE_DEVICE void add(int packet, const Packet<T>& terms, const W& window) {
     if (units_.rows_per_unit == 1) {
       sum_ += sum_of_packet<T>(terms, window);
-    } else if (layout_.by_packet) {
+    } else if (W::kWholeRows || layout_.by_packet) {
       buffer_[packet] = sum_of_packet<T>(terms, window);
     } else {
       store_shared<T>(buffer_ + packet * kPacketSize<T>, terms);

@@ -173,7 +173,8 @@ ffi::Error run(void* stream, ffi::ScratchAllocator allocator, ffi::RemainingArgs
   void* scratch = nullptr;
   const int64_t bytes = kernel.scratch_bytes(params);
   if (bytes > 0) {
-    const auto allocated = allocator.Allocate(static_cast<size_t>(bytes), 256);
+    constexpr size_t kAlignment = 16;  // XLA refuses to be asked for more, and gives more.
+    const auto allocated = allocator.Allocate(static_cast<size_t>(bytes), kAlignment);
     if (!allocated) return ffi::Error(ffi::ErrorCode::kResourceExhausted, name + ": no memory for its sums.");
     scratch = *allocated;
   }

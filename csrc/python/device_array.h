@@ -84,11 +84,13 @@ struct DeviceArray {
   void take_interface(const py::object& object) {
     const py::dict interface = object.attr("__cuda_array_interface__");
     shape = interface["shape"].cast<Shape>();
-    const std::string type = interface["typestr"].cast<std::string>();
-    dtype = (type.substr(1, 1) == "f"   ? "float"
-             : type.substr(1, 1) == "i" ? "int"
-                                        : "of type " + type) +
-            std::to_string(8 * std::stoi(type.substr(2)));
+    const std::string type = interface["typestr"].cast<std::string>(), kind = type.substr(1, 1);
+    const std::string bits = std::to_string(8 * std::stoi(type.substr(2)));
+    // NumPy has no bfloat16. PyTorch, like ml_dtypes, calls it so many bytes of no kind.
+    dtype = type.substr(1) == "V2" ? "bfloat16"
+            : kind == "f"          ? "float" + bits
+            : kind == "i"          ? "int" + bits
+                                   : "of type " + type;
     if (interface.contains("strides") && !interface["strides"].is_none()) {
       check_contiguous(interface["strides"].cast<Shape>(), std::stoll(type.substr(2)));
     }

@@ -123,6 +123,8 @@ def test_device_arrays_are_checked(module):
         (lambda: run(OnDevice((2, 4), "<i4"), x, seed, z=x, kl=kl), TypeError, "float64, not int32"),
         (lambda: run(x, OnDevice((2, 5), "<f4"), seed, z=x, kl=kl), ValueError, r"log_var must have shape \(2, 4\)"),
         (lambda: run(x, OnDevice((2, 4), "<f2"), seed, z=x, kl=kl), TypeError, "log_var must be float32, not float16"),
+        (lambda: run(OnDevice((2, 4), "<V2"), x, seed, z=x, kl=kl), TypeError, "log_var must be bfloat16, not float32"),
+        (lambda: run(OnDevice((2, 4), "|V3"), x, seed, z=x, kl=kl), TypeError, "float64, not of type .V3"),
         (lambda: run(x, x, OnDevice((3,), "<i4"), z=x, kl=kl), ValueError, r"seed must have shape \(2,\), not \(3,\)"),
         (lambda: run(x, x, OnDevice((2,), "<f4"), z=x, kl=kl), TypeError, "seed must be int64, not float32"),
         (lambda: run(x, x, seed, z=x, kl=x), ValueError, r"kl must have shape \(2,\), not \(2, 4\)"),
