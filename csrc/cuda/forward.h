@@ -9,6 +9,9 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
+template <class T, PriorShape kPrior>
+constexpr int kForwardRegisters = sizeof(T) == 8 || (sizeof(T) == 2 && kPrior != PriorShape::kNone) ? 128 : 64;
+
 struct ForwardLaunch {
   ForwardParams params;
   DeviceSeed seed;

@@ -10,15 +10,8 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-#ifdef __CUDA_ARCH__
-constexpr Tuning kCompiledTuning = tuning_of(__CUDA_ARCH__ / 10);
-#else
-constexpr Tuning kCompiledTuning = kTunings[0];
-#endif
-
-// Registers are limited so that this many blocks fit on a multiprocessor; see Tuning.
 template <class Operation, class T, PriorShape kPrior>
-constexpr int kBlocks = kCompiledTuning.blocks[Operation::template kWeight<T, kPrior>];
+constexpr int kBlocks = blocks_that_fit(Operation::template kRegisters<T, kPrior>);
 
 template <class Operation, class T, PriorShape kPrior>
 __global__ void __launch_bounds__(kMostThreads, (kBlocks<Operation, T, kPrior>))

@@ -1,5 +1,5 @@
 // The four operations under one form, for whoever runs them: csrc/cuda/launch.h on a device, tests/cpp/emulated_grid.h
-// on the host.
+// on the host. kRegisters: how many a thread may use, as few as hold what it keeps; see csrc/cuda/tuning.h.
 #ifndef TFVAE_CUDA_OPERATIONS_H_
 #define TFVAE_CUDA_OPERATIONS_H_
 
@@ -14,7 +14,7 @@ struct Forward {
   template <class T>
   using Sum = Arithmetic<T>;  // What a second kernel writes.
   template <class T, PriorShape kPrior>
-  static constexpr Weight kWeight = sizeof(T) == 8 || (sizeof(T) == 2 && kPrior != PriorShape::kNone) ? kHeavy : kLight;
+  static constexpr int kRegisters = kForwardRegisters<T, kPrior>;
   template <class T>
   static Plan<Launch> plan(const Params& p, const DeviceSeed& seed, void* scratch, const Device& d) {
     return plan_forward<T>(p, seed, scratch, d);
@@ -31,7 +31,7 @@ struct Backward {
   template <class T>
   using Sum = T;  // What a second kernel writes.
   template <class T, PriorShape kPrior>
-  static constexpr Weight kWeight = sizeof(T) == 8 || kPrior != PriorShape::kNone ? kHeavy : kLight;
+  static constexpr int kRegisters = sizeof(T) == 8 || kPrior != PriorShape::kNone ? 128 : 64;
   template <class T>
   static Plan<Launch> plan(const Params& p, const DeviceSeed& seed, void* scratch, const Device& d) {
     return plan_backward<T>(p, seed, scratch, d);
@@ -48,7 +48,7 @@ struct LogRatio {
   template <class T>
   using Sum = Arithmetic<T>;  // What a second kernel writes.
   template <class T, PriorShape kPrior>
-  static constexpr Weight kWeight = sizeof(T) == 8 ? kHeavy : kMedium;
+  static constexpr int kRegisters = sizeof(T) == 8 ? 128 : 80;
   template <class T>
   static Plan<Launch> plan(const Params& p, const DeviceSeed& seed, void* scratch, const Device& d) {
     return plan_log_ratio<T>(p, seed, scratch, d);
@@ -65,7 +65,7 @@ struct LogRatioGrad {
   template <class T>
   using Sum = T;  // What a second kernel writes.
   template <class T, PriorShape kPrior>
-  static constexpr Weight kWeight = kPrior == PriorShape::kShared ? kHeaviest : kHeavy;
+  static constexpr int kRegisters = kPrior == PriorShape::kShared ? 255 : 128;
   template <class T>
   static Plan<Launch> plan(const Params& p, const DeviceSeed& seed, void* scratch, const Device& d) {
     return plan_log_ratio_grad<T>(p, seed, scratch, d);

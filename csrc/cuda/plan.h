@@ -89,7 +89,8 @@ inline Plan<ForwardLaunch> plan_forward(const ForwardParams& p, const DeviceSeed
   l.aligned = all_aligned({p.mean, p.log_var, p.prior_mean, p.prior_log_var, p.z, p.per_dimension ? p.kl : nullptr});
   l.whole = l.aligned && p.columns % kPacketSize<T> == 0;
   l.partials = scratch;
-  plan.blocks = smaller(l.units.units, int64_t{d.multiprocessors} * d.tuning.blocks[kLight]);
+  constexpr int kBlocks = blocks_that_fit(kForwardRegisters<T, PriorShape::kNone>);
+  plan.blocks = smaller(l.units.units, int64_t{d.multiprocessors} * kBlocks);
   plan.threads = d.tuning.threads;
   plan.shared_bytes = 2 * l.layout.buffer_size * static_cast<int>(sizeof(A));
   if (!p.per_dimension && l.units.units_per_row > 1) {
