@@ -1,9 +1,11 @@
-"""A check of arguments that every part shares."""
+"""Checks of arguments that several parts share."""
 
 from __future__ import annotations
 
 import operator
 from typing import Any
+
+import numpy as np
 
 
 def as_count(value: Any, name: str, at_least: int = 1) -> int:
@@ -16,3 +18,13 @@ def as_count(value: Any, name: str, at_least: int = 1) -> int:
         kind = "a positive integer" if at_least == 1 else f"an integer of at least {at_least}"
         raise ValueError(f"{name} must be {kind}, not {value!r}.")
     return count
+
+
+def check_finite(rows: np.ndarray, name: str) -> None:
+    """Refuse an array whose first axis is examples if a value of one is NaN or infinite."""
+    bad = ~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{name} must be finite, and {int(bad.sum())} of {len(rows)} have a NaN or infinite value, the first at "
+            f"index {int(bad.argmax())}. Leave these out, and look at what the model made of their data."
+        )

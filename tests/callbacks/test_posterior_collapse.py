@@ -49,6 +49,17 @@ def test_all_dimensions_in_use(all_used, x):
     )
 
 
+def test_an_encoder_that_is_not_finite_is_no_collapse(none_used, x):
+    data = x[:100].copy()
+    data[[3, 70]] = np.nan
+    watch = PosteriorCollapse(data)
+    told_at_the_end = r"not finite for 2 of 100 held-out examples, so nothing can be told .*lower the learning rate\."
+    with pytest.warns(UserWarning, match=told_at_the_end) as told:
+        history = run(none_used, watch, epochs=5)
+    assert len(told) == 1
+    np.testing.assert_array_equal(list(history.values()), np.full([3, 5], np.nan))
+
+
 def test_one_dimension_collapsed_is_told_at_the_end(make_vae, x):
     watch = PosteriorCollapse(x[:100])
     with pytest.warns(UserWarning, match=r"1 of 2 latent dimensions are collapsed .*at most 0.01 nats\): 1\.") as told:

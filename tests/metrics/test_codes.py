@@ -17,6 +17,13 @@ def test_active_units_counts_variances_above_the_threshold():
     assert metrics.active_units(tf.constant(means + 100.0)) == 2  # a constant code is no activity, however large
 
 
+def test_what_is_not_finite_is_neither_active_nor_inactive():
+    with pytest.raises(ValueError, match=r"posterior_means must be finite, and 1 of 3 .* the first at index 1"):
+        metrics.active_units([[1.0, 0.0], [np.nan, 0.0], [2.0, 0.0]])
+    with pytest.raises(ValueError, match="kl must be finite, and 2 of 3 have a NaN or infinite value, the first at"):
+        metrics.active_units_by_kl([np.inf, 1.0, np.nan])
+
+
 def test_kl_per_dimension_is_the_op_s_averaged_over_examples():
     rng = np.random.default_rng(1)
     mean, log_var = rng.normal(size=[50, 3]), rng.normal(size=[50, 3])

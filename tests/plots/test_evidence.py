@@ -184,6 +184,8 @@ def test_what_cannot_be_drawn_is_refused():
         plots.evidence(SimpleNamespace(**{**vars(FOUR), "elbo": [1.0]}))
     with pytest.raises(ValueError, match="one value per example each"):
         plots.evidence(decomposition([], [], []))
+    with pytest.raises(ValueError, match="elbo must be finite, and 1 of 4 have a NaN"):
+        plots.evidence(SimpleNamespace(**{**vars(FOUR), "elbo": [1.0, math.nan, 1.0, 1.0]}))
     with pytest.raises(ValueError, match=r"groups have shape \(3,\); expected one for each example, shape \(4,\)"):
         plots.evidence(FOUR, groups=[1, 2, 3])
     many = decomposition(*np.zeros([3, 41]))

@@ -177,6 +177,21 @@ def test_nothing_to_draw(x):
         plots.reconstructions(x, x)
 
 
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+def test_a_number_of_reconstructions_that_is_none(count):
+    with pytest.raises(ValueError, match=f"count must be a positive integer, not {count}"):
+        plots.reconstructions(np.ones((3, 8)), np.ones((3, 8)), count=count)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_codes_that_are_not_finite_are_refused(size):
+    values = np.ones((4, size))
+    values[2, -1] = np.nan
+    for draw, name in ((plots.latent_space, "mean"), (plots.kl_per_dimension, "kl")):
+        with pytest.raises(ValueError, match=f"{name} must be finite, and 1 of 4 have a NaN .* the first at index 2"):
+            draw(values)
+
+
 def test_shapes_that_do_not_belong_together():
     with pytest.raises(ValueError, match=r"shape \(3, 2\) and the reconstructions \(3, 4\)"):
         plots.reconstructions(np.ones((3, 2)), np.ones((3, 4)))

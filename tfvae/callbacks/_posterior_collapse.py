@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -28,8 +29,9 @@ class PosteriorCollapse(HeldOutCallback):
     - ``val_active_units``: dimensions whose posterior mean varies over the data, by more than ``threshold``;
     - ``val_active_units_by_kl``: dimensions that are not collapsed.
 
-    ``report`` tells in words what the last look saw. They are also a warning when all dimensions have been collapsed at
-    ``patience`` looks one after another, and at the end of training if any is.
+    All are NaN where the encoder's parameters are not finite. ``report`` tells in words what the last look saw. They
+    are also a warning when all dimensions have been collapsed at ``patience`` looks one after another, and at the end
+    of training if any is, or nothing can be told.
 
     Args:
         x_val: held-out data ``[N, *event]``; some hundred examples are enough.
@@ -96,6 +98,10 @@ class PosteriorCollapse(HeldOutCallback):
         """Return the numbers, and put them in words."""
         blocks = [self._encode(self.x_val[first : first + _ROWS]) for first in range(0, len(self.x_val), _ROWS)]
         mean, log_var = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        unknown = int(np.sum(~np.isfinite(np.concatenate([mean, log_var], axis=1)).all(axis=1)))
+        if unknown:
+            self.report, self._to_tell = _in_words_of_unknown(unknown, len(mean)), True
+            return dict.fromkeys(self.names, math.nan)
         kl = metrics.kl_per_dimension(mean, log_var)
         moving = np.var(mean, axis=0, dtype=np.float64) > self.threshold
         self.report = _in_words(kl, moving, self.threshold, float(tf.convert_to_tensor(self.model.kl_weight)))
@@ -148,6 +154,14 @@ def _in_words(kl: np.ndarray, moving: np.ndarray, threshold: float, kl_weight: f
             f"rate and tell little: {_listed(idle)}. Training on usually returns them to the prior."
         )
     return words
+
+
+def _in_words_of_unknown(unknown: int, size: int) -> str:
+    return (
+        f"The encoder gives a mean or variance that is not finite for {unknown} of {size} held-out examples, so "
+        "nothing can be told of its latent dimensions. Look whether these examples are finite and scaled to about one; "
+        "if they are, the training has diverged: lower the learning rate."
+    )
 
 
 def _advice(kl_weight: float) -> str:

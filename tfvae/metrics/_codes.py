@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tfvae._checks import check_finite
+
 
 def active_units(posterior_means: Any, threshold: float = 0.01) -> int:
     r"""Count the latent dimensions the encoder uses: those with ``Var_x E_q(z|x)[z_j] > threshold``.
@@ -19,7 +21,7 @@ def active_units(posterior_means: Any, threshold: float = 0.01) -> int:
         The number of active dimensions, from 0 to ``D``.
 
     Raises:
-        ValueError: for another rank or no examples.
+        ValueError: for another rank, no examples, or means that are not finite.
 
     Source: Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders" (2015), section 5.2.
 
@@ -30,6 +32,7 @@ def active_units(posterior_means: Any, threshold: float = 0.01) -> int:
     1
     """
     means = _rows(posterior_means, "posterior_means")
+    check_finite(means, "posterior_means")
     return int(np.sum(np.var(means, axis=0) > threshold))
 
 
@@ -48,7 +51,7 @@ def active_units_by_kl(kl: Any, threshold: float = 0.01) -> int:
         The number of active dimensions, from 0 to ``D``.
 
     Raises:
-        ValueError: for another rank or no values.
+        ValueError: for another rank, no values, or values that are not finite.
 
     Source: Bowman et al., "Generating Sentences from a Continuous Space" (2016), section 3.1, on a KL that collapses.
 
@@ -61,6 +64,7 @@ def active_units_by_kl(kl: Any, threshold: float = 0.01) -> int:
     values = np.asarray(kl, np.float64)
     if values.ndim not in (1, 2) or not values.size:
         raise ValueError(f"kl must have shape [D] or [N, D] with at least one value, not {list(values.shape)}.")
+    check_finite(values, "kl")
     return int(np.sum(values.mean(axis=0) > threshold if values.ndim == 2 else values > threshold))
 
 

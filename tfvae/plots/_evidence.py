@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
+from tfvae._checks import check_finite
 from tfvae.plots import _style
 
 _FIELDS = ("log_evidence", "elbo", "gap", "amortisation_gap", "approximation_gap")
@@ -46,8 +47,8 @@ def evidence(decomposition: Any, groups: Any | None = None, group_names: Sequenc
         group_names: the names of groups 0, 1, 2, ...; of long ones the first 23 characters are shown.
 
     Raises:
-        ValueError: if there are no examples, fields of different lengths, not one label for each example, or more than
-            40 groups.
+        ValueError: if there are no examples, fields of different lengths or that are not finite, not one label for each
+            example, or more than 40 groups.
 
     Source: Cremer, Li & Duvenaud, "Inference Suboptimality in Variational Autoencoders" (2018), figure 1.
 
@@ -67,6 +68,8 @@ def evidence(decomposition: Any, groups: Any | None = None, group_names: Sequenc
     lengths = {name: len(value) for name, value in values.items()}
     if not count or len(set(lengths.values())) > 1:
         raise ValueError(f"The fields of a decomposition must have one value per example each; they have {lengths}.")
+    for name in _FIELDS:  # Errors may be unknown.
+        check_finite(values[name], name)
     if groups is None:
         return _ladder(_means(values, [np.arange(count)]), count)
     labels = np.asarray(groups)

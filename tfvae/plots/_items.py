@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tfvae._checks import as_count
 from tfvae.plots import _style
 
 _MAX_SHOWN = 2000
@@ -23,10 +24,11 @@ def reconstructions(x: Any, reconstructed: Any, count: int = 10) -> Figure:
     Args:
         x: examples, ``[N, ...event]``.
         reconstructed: the model's mean of ``p(x|z)`` for each, of the same shape.
-        count: how many examples to draw.
+        count: how many examples to draw, 1 or more.
 
     Raises:
-        ValueError: if the shapes differ, or there is no example or no value in one.
+        ValueError: if the shapes differ, there is no example or no value in one, or ``count`` is not a positive
+            integer.
 
     Example:
 
@@ -42,7 +44,7 @@ def reconstructions(x: Any, reconstructed: Any, count: int = 10) -> Figure:
             f"The examples have shape {x.shape} and the reconstructions {reconstructed.shape}; expected the "
             "same shape. Give both for the same examples."
         )
-    title = "Examples and their reconstructions"
+    title, count = "Examples and their reconstructions", as_count(count, "count")
     if _are_images(x):
         return _image_pairs(x[:count], reconstructed[:count], title)
     if _width(x) == 2:

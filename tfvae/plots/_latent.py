@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tfvae._checks import check_finite
 from tfvae.plots import _style
 
 _MAX_LEGEND = 20
@@ -29,7 +30,8 @@ def latent_space(mean: Any, labels: Any | None = None, class_names: Sequence[str
         class_names: the names of classes 0, 1, 2, ...; of long ones the first 23 characters are shown.
 
     Raises:
-        ValueError: if ``mean`` is not ``[N, D]`` with N and D at least 1, or there is not one label for each.
+        ValueError: if ``mean`` is not ``[N, D]`` with N and D at least 1, or not finite, or there is not one label for
+            each.
 
     Example:
 
@@ -42,6 +44,7 @@ def latent_space(mean: Any, labels: Any | None = None, class_names: Sequence[str
     points = np.asarray(mean, dtype=np.float64)
     if points.ndim != 2 or points.size == 0:
         raise ValueError(f"mean has shape {points.shape}; expected posterior means [examples, D], both at least 1.")
+    check_finite(points, "mean")
     classes = None if labels is None else np.asarray(labels)
     if classes is not None and classes.shape != (len(points),):
         raise ValueError(f"labels have shape {classes.shape}; expected one for each mean, shape ({len(points)},).")
@@ -71,7 +74,7 @@ def kl_per_dimension(kl: Any, threshold: float = 0.01) -> Figure:
         threshold: nats.
 
     Raises:
-        ValueError: if ``kl`` is not of shape ``[D]`` or ``[N, D]`` with at least one value.
+        ValueError: if ``kl`` is not of shape ``[D]`` or ``[N, D]`` with at least one value, or not finite.
 
     Example:
 
@@ -82,6 +85,7 @@ def kl_per_dimension(kl: Any, threshold: float = 0.01) -> Figure:
     values = np.asarray(kl, dtype=np.float64)
     if values.ndim not in (1, 2) or values.size == 0:
         raise ValueError(f"kl has shape {values.shape}; expected [D] or [examples, D] with at least one value.")
+    check_finite(values, "kl")
     values = values.mean(axis=0) if values.ndim == 2 else values
     order = np.argsort(-values, kind="stable")[:_MAX_BARS]
     figure = _style.new_figure(float(np.clip(0.24 * len(order) + 1.8, 4.8, 9.0)), 3.6, "KL per latent dimension")
