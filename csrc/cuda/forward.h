@@ -9,6 +9,7 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
+// See csrc/cuda/operations.h.
 template <class T, PriorShape kPrior>
 constexpr int kForwardRegisters = sizeof(T) == 8 || (sizeof(T) == 2 && kPrior != PriorShape::kNone) ? 128 : 64;
 

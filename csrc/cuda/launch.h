@@ -10,6 +10,7 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
+// To the compiler, a limit of registers is a number of blocks.
 template <class Operation, class T, PriorShape kPrior>
 constexpr int kBlocks = blocks_that_fit(Operation::template kRegisters<T, kPrior>);
 
