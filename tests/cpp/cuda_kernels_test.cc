@@ -18,7 +18,7 @@ using namespace cuda_emulated;
 
 // Small blocks and few of them, so that small problems already have several units, groups and strips, and one block
 // several units in turn.
-const Device kSmall = {{90, 64, 2, 4, {1, 1, 1}}, 1};
+const Device kSmall = {{90, 64, 2, 4}, 1};
 
 const DType kDTypes[] = {DType::kFloat16, DType::kBFloat16, DType::kFloat32, DType::kFloat64};
 
