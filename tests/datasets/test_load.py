@@ -153,6 +153,44 @@ def test_folder_mixing_grey_and_colour_is_read_as_colour(tmp_path):
     assert np.allclose(examples[0], 1)
 
 
+def test_folder_of_training_and_test_images(tmp_path):
+    """The test part lacks a class and has the only colours; a layout of Keras users."""
+    for number, name in enumerate(["cat", "dog", "elk"]):
+        for i in range(3):
+            _save_image(tmp_path / "Train" / name / f"{i}.png", np.full((4, 6), 51 * number, np.uint8))
+    for number, name in ((0, "cat"), (2, "elk")):
+        _save_image(tmp_path / "test" / name / "0.png", np.full((4, 6, 3), 51 * number + 1, np.uint8))
+    data = datasets.load(tmp_path)
+    assert data.event_shape == (4, 6, 3)
+    assert data.class_names == ("cat", "dog", "elk")
+    np.testing.assert_array_equal(np.round(data.train[:, 0, 0, 0] * 255), 51 * data.train_labels)
+    np.testing.assert_array_equal(data.test_labels, [0, 2])
+    np.testing.assert_array_equal(np.round(data.test[:, 0, 0, 0] * 255), [1, 103])
+    np.testing.assert_array_equal(datasets.load_examples(tmp_path), data.test)
+
+
+def test_folder_of_training_and_test_images_without_classes(tmp_path):
+    for i, part in enumerate(["train", "train", "test"]):
+        _save_image(tmp_path / part / f"{i}.png", np.full((4, 6), 51 * i, np.uint8))
+    data = datasets.load(tmp_path)
+    assert (data.train_labels, data.test_labels, data.class_names) == (None, None, None)
+    np.testing.assert_array_equal(np.round(data.train[:, 0, 0, 0] * 255), [0, 51])
+    np.testing.assert_array_equal(np.round(data.test[:, 0, 0, 0] * 255), [102])
+
+
+def test_training_and_test_images_that_are_not_arranged_alike(tmp_path):
+    _save_image(tmp_path / "train" / "cat" / "0.png", np.zeros((4, 6), np.uint8))
+    (tmp_path / "test").mkdir()
+    with pytest.raises(ValueError, match="test holds no images"):
+        datasets.load(tmp_path)
+    _save_image(tmp_path / "test" / "0.png", np.zeros((4, 6), np.uint8))
+    with pytest.raises(ValueError, match="holds images directly and the other in sub-folders"):
+        datasets.load(tmp_path)
+    _save_image(tmp_path / "valid" / "0.png", np.zeros((4, 6), np.uint8))
+    with pytest.raises(ValueError, match=r"train and test beside valid; expected these two alone"):
+        datasets.load(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])
 def test_keras_datasets(monkeypatch, name):
     colours = name.startswith("cifar")

@@ -14,7 +14,7 @@ from tfvae.cli._settings import LIKELIHOODS, Settings
 _LARGEST = 2**31 - 1
 _DATA = (
     "digits (bundled), mnist, fashion_mnist, cifar10, cifar100 (downloaded once), a .npy, .npz or .csv file, "
-    "or a folder of images (sub-folders are classes)"
+    "or a folder of images (sub-folders are classes, or train and test)"
 )
 
 _MAIN_EXAMPLES = """\

@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tfvae.datasets._examples import Examples, Source
 
+_PARTS = ("train", "test")
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _GREY = {"1", "L", "LA"}
 _COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
@@ -17,31 +18,73 @@ _COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 def read_folder(folder: Path) -> Source:
     """Read the images of a folder, or of its sub-folders, each of which is then a class.
 
-    Grey levels or colours are divided by 255; transparency is dropped; if any image has colours, all are read as RGB.
+    Sub-folders ``train`` and ``test``, in any letter case and beside no other, are the two parts, each of them such a
+    folder. Grey levels or colours are divided by 255; transparency is dropped; if any image has colours, all are read
+    as RGB.
     """
+    parts = {path.name.lower(): path for path in _folders_in(folder)}
+    if not set(_PARTS) <= set(parts) or _images_in(folder):
+        found = _classes_in(folder)
+        names = _names_of(found)
+        return Source(str(folder), _as_examples(_read_all(_files_of(found)), found, names), class_names=names)
+    others = [path.name for name, path in parts.items() if name not in _PARTS]
+    if others:
+        raise ValueError(
+            f"{folder} holds the sub-folders train and test beside {', '.join(others)}; expected these two alone, or a "
+            "sub-folder for each class. Move the images of the others into train, or take them away."
+        )
+    train, test = (_classes_in(parts[name]) for name in _PARTS)
+    names, split = _names_of(train, test), len(_files_of(train))
+    pixels = _read_all(_files_of(train) + _files_of(test))  # In one go, for one size, and colours in both or neither.
+    examples = _as_examples(pixels[:split], train, names), _as_examples(pixels[split:], test, names)
+    return Source(str(folder), *examples, class_names=names)
+
+
+# Files by class; all of them under the name None where there are no classes.
+_Found = dict[str | None, list[Path]]
+
+
+def _classes_in(folder: Path) -> _Found:
     own = _images_in(folder)
-    classes = {path: _images_in(path) for path in sorted(folder.iterdir()) if _is_class(path)}
-    classes = {path: files for path, files in classes.items() if files}
+    classes: _Found = {path.name: files for path in _folders_in(folder) if (files := _images_in(path))}
     if own and classes:
         raise ValueError(
-            f"{folder} holds images both directly and in sub-folders ({next(iter(classes)).name}, ...). "
+            f"{folder} holds images both directly and in sub-folders ({next(iter(classes))}, ...). "
             "Put all of them directly in it, or all in sub-folders, one for each class."
         )
-    files = own or [file for found in classes.values() for file in found]
-    if not files:
+    if not own and not classes:
         raise ValueError(
             f"{folder} holds no images; expected {', '.join(sorted(_SUFFIXES))} files in it or in its sub-folders. "
             "Point to the folder that holds them."
         )
-    pixels = _read_all(files)
-    if not classes:
-        return Source(str(folder), Examples(pixels))
-    labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(found) for found in classes.values()])
-    return Source(str(folder), Examples(pixels, labels), class_names=tuple(path.name for path in classes))
+    return classes or {None: own}
 
 
-def _is_class(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
+def _names_of(*parts: _Found) -> tuple[str, ...] | None:
+    names = {name for found in parts for name in found}
+    if None not in names:
+        return tuple(sorted(name for name in names if name is not None))
+    if len(names) > 1:
+        raise ValueError(
+            "One of the sub-folders train and test holds images directly and the other in sub-folders, one for each "
+            "class. Arrange both alike."
+        )
+    return None
+
+
+def _files_of(found: _Found) -> list[Path]:
+    return [file for files in found.values() for file in files]
+
+
+def _as_examples(pixels: np.ndarray, found: _Found, names: tuple[str, ...] | None) -> Examples:
+    if names is None:
+        return Examples(pixels)
+    numbers = [names.index(name) for name in found if name is not None]
+    return Examples(pixels, np.repeat(np.array(numbers, np.int64), [len(files) for files in found.values()]))
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -37,7 +37,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Dataset:
               or one array of any name;
             - a ``.csv`` file: commas between numbers, an example a line, an optional header; a column named ``label``
               or ``class`` holds integer labels;
-            - a folder of images of one size; where it has sub-folders, each is a class.
+            - a folder of images of one size; where it has sub-folders, each is a class; where these are ``train`` and
+              ``test``, they are the two parts, with or without classes.
 
             A name wins over a file of the same name: write ``./digits`` for the file. Bytes (uint8) are divided by 255,
             whatever they hold; store 0/1 data as bool or float32. Pickled objects are never read.
