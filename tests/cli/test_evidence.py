@@ -105,7 +105,7 @@ def test_evaluate_with_evidence(tfvae_command, tmp_path, trained, data_file, ans
 
 
 def test_evidence_as_json_and_of_other_data(tfvae_command, tmp_path, trained, answered):
-    """Classes of other data are not known; of more than 500 examples some are taken, the same ones every time."""
+    """These have no classes; of more than 500 examples some are taken, the same ones every time."""
     copy = shutil.copytree(trained, tmp_path / "copy")
     (copy / "evidence.npz").unlink()
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(700, 5)).astype("float32"))
@@ -116,6 +116,16 @@ def test_evidence_as_json_and_of_other_data(tfvae_command, tmp_path, trained, an
     assert (report["examples"], report["evidence"]["examples"], report["evidence"]["num_samples"]) == (700, 500, 1000)
     assert "classes" not in report["evidence"]
     assert err == "Decomposing the evidence of 500 of the 700 examples ...\nprogress\n"
+
+
+def test_other_data_bring_their_classes(tfvae_command, tmp_path, trained, answered):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    x, y = np.random.default_rng(0).normal(size=(9, 5)), np.array([4] * 6 + [7] * 3)
+    np.savez(tmp_path / "other.npz", x_train=x + 1, x_test=x, y_train=y, y_test=y)
+    code, out, _ = tfvae_command("evaluate", copy, "--evidence", "--json", "--data", tmp_path / "other.npz")
+    assert code == 0
+    np.testing.assert_array_equal(answered[-1][0], x.astype("float32"))
+    assert {name: of["examples"] for name, of in json.loads(out)["evidence"]["classes"].items()} == {"4": 6, "7": 3}
 
 
 def test_binary_data_have_bits_per_dimension(answered, tmp_path):

@@ -17,6 +17,7 @@ from tfvae.cli import _evidence, _measure, _pictures
 from tfvae.cli._data import Examples, in_blocks, prepare_again
 from tfvae.cli._errors import UsageError, as_usage_errors, one_line
 from tfvae.cli._run_folder import Run, RunFolder, check_event_shape
+from tfvae.datasets._load import read_examples
 
 _SHOWN = 12
 
@@ -95,9 +96,10 @@ def _examples(data: str | None, run: Run, folder: RunFolder, vae: tfvae.VAE) -> 
             examples = prepare_again(run, run.settings, folder.path, "give others with --data").test()
             check_event_shape(examples.x, vae, run.settings.data)
         else:
-            x = datasets.load_examples(data)
-            check_event_shape(x, vae, data)
-            examples = Examples(datasets.binarise(x, data) if run.binarised else x)
+            found, class_names = read_examples(data)
+            check_event_shape(found.x, vae, data)
+            x = datasets.binarise(found.x, data) if run.binarised else found.x
+            examples = Examples(x, found.labels, class_names)
         vae.likelihood_family.check_support(examples.x)
     return examples
 

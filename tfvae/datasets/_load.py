@@ -10,7 +10,7 @@ import numpy as np
 
 from tfvae.datasets import _builtin, _csv, _images, _numpy_files
 from tfvae.datasets._dataset import Dataset
-from tfvae.datasets._examples import Source, check_same_event_shape
+from tfvae.datasets._examples import Examples, Source, check_same_event_shape
 from tfvae.datasets._split import split
 
 NAMES = tuple(_builtin.READERS)
@@ -80,8 +80,13 @@ def load_examples(name_or_path: str | os.PathLike[str]) -> np.ndarray:
     >>> tfvae.datasets.load_examples("digits").shape
     (359, 8, 8, 1)
     """
+    return read_examples(name_or_path)[0].x
+
+
+def read_examples(name_or_path: str | os.PathLike[str]) -> tuple[Examples, tuple[str, ...] | None]:
+    """Do as ``load_examples``; return the examples with their labels, and the names of classes."""
     source = _read(name_or_path)
-    return (source.test or source.train).x
+    return source.test or source.train, source.class_names
 
 
 def _read(name_or_path: str | os.PathLike[str]) -> Source:
