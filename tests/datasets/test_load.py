@@ -125,6 +125,12 @@ def test_csv_with_header_and_labels(tmp_path):
     assert (data.train[:, 1] == data.train[:, 0] / 2).all()
 
 
+@pytest.mark.parametrize("first", ["0,1,2", ",0,1"])
+def test_csv_with_the_numbers_that_pandas_calls_nameless_columns(tmp_path, first):
+    with pytest.raises(ValueError, match=r"names of nameless columns.*to_csv\(\.\.\., header=False, index=False\)"):
+        datasets.load(_save_csv(tmp_path / "a.csv", f"{first}\n0,1,0\n1,0,1\n"))
+
+
 def test_csv_without_header(tmp_path):
     data = datasets.load(_save_csv(tmp_path / "a.csv", "1,2\n3,4\n5,6\n"))
     assert _rows(data.train) | _rows(data.test) == {(1, 2), (3, 4), (5, 6)}
@@ -187,7 +193,14 @@ def test_training_and_test_images_that_are_not_arranged_alike(tmp_path):
     with pytest.raises(ValueError, match="holds images directly and the other in sub-folders"):
         datasets.load(tmp_path)
     _save_image(tmp_path / "valid" / "0.png", np.zeros((4, 6), np.uint8))
-    with pytest.raises(ValueError, match=r"train and test beside valid; expected these two alone"):
+    with pytest.raises(ValueError, match=r"sub-folders test, train, valid; expected train and test alone"):
+        datasets.load(tmp_path)
+
+
+def test_training_and_validation_images_are_no_classes(tmp_path):
+    for part in ("train", "val"):
+        _save_image(tmp_path / part / "0.png", np.zeros((4, 6), np.uint8))
+    with pytest.raises(ValueError, match=r"sub-folders train, val; expected train and test alone"):
         datasets.load(tmp_path)
 
 

@@ -2,9 +2,13 @@
 
 import json
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfvae
+from tfvae.distributions import DiagonalNormal, Normal
 
 CODE = """
 import json
@@ -156,3 +160,21 @@ def test_mixed_float16_trains_req_37(result):
 def test_what_keras_cannot_do_is_refused_with_the_reason_req_44(result, option):
     assert option in result["refused"][option]
     assert "does not work under a distribution strategy: " in result["refused"][option]
+
+
+def test_one_replica_trains_as_no_strategy_does():
+    """What ``MirroredStrategy()`` is on a machine with one device."""
+
+    def trained(strategy):
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            networks = [keras.Sequential([keras.Input([n]), keras.layers.Dense(m)]) for n, m in ((6, 4), (2, 6))]
+            vae = tfvae.VAE(*networks, posterior=DiagonalNormal(2), likelihood=Normal(6), seed=5)
+            vae.compile(keras.optimizers.Adam(0.01))
+        x = np.random.default_rng(0).normal(size=[40, 6]).astype("float32")
+        vae.fit(x, epochs=2, batch_size=16, shuffle=False, verbose=0)
+        return vae.get_weights()
+
+    alone = trained(tf.distribute.get_strategy())
+    for one, other in zip(trained(tf.distribute.MirroredStrategy(["CPU:0"])), alone, strict=True):
+        np.testing.assert_array_equal(one, other)

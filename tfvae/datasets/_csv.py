@@ -52,6 +52,12 @@ def _read(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Source:
 def _header(path: Path, row: list[str]) -> list[str] | None:
     """Return the names if the first line has any. One of numbers of which some are missing is an example."""
     names = [cell.strip() for cell in row]
+    numbered = [str(i) for i in range(len(names))]
+    if len(names) > 1 and names in (numbered, ["", *numbered[:-1]]):
+        raise ValueError(
+            f"{path} begins with the line {','.join(names)[:60]!r}, which pandas writes as the names of nameless "
+            "columns. Write the table without it and without row numbers: to_csv(..., header=False, index=False)."
+        )
     if all(_is_number(name) or name.lower() in _MISSING for name in names) and any(map(_is_number, names)):
         return None
     if "" in names:

@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from tfvae.datasets._examples import Examples, Source
 
 _PARTS = ("train", "test")
+_OTHER_PARTS = ("val", "valid", "validation", "training", "testing")
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _GREY = {"1", "L", "LA"}
 _COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
@@ -23,15 +24,15 @@ def read_folder(folder: Path) -> Source:
     as RGB.
     """
     parts = {path.name.lower(): path for path in _folders_in(folder)}
-    if not set(_PARTS) <= set(parts) or _images_in(folder):
+    several = sorted(set(parts) & {*_PARTS, *_OTHER_PARTS})
+    if len(several) < 2 or _images_in(folder):
         found = _classes_in(folder)
         names = _names_of(found)
         return Source(str(folder), _as_examples(_read_all(_files_of(found)), found, names), class_names=names)
-    others = [path.name for name, path in parts.items() if name not in _PARTS]
-    if others:
+    if set(parts) != set(_PARTS):
         raise ValueError(
-            f"{folder} holds the sub-folders train and test beside {', '.join(others)}; expected these two alone, or a "
-            "sub-folder for each class. Move the images of the others into train, or take them away."
+            f"{folder} holds the sub-folders {', '.join(path.name for path in parts.values())}; expected train and "
+            "test alone, or a sub-folder for each class. Rename or join the parts; validation is taken from train."
         )
     train, test = (_classes_in(parts[name]) for name in _PARTS)
     names, split = _names_of(train, test), len(_files_of(train))

@@ -55,7 +55,8 @@ def apply_finite(
     def skip() -> None:
         skipped.assign_add(1)
 
-    if num_replicas() == 1:
+    # A MirroredStrategy merges replicas even where there is one.
+    if not isinstance(tf.distribute.get_strategy(), tf.distribute.MirroredStrategy):
         tf.cond(finite, lambda: optimizer.apply(gradients, weights), skip)
         return
 
