@@ -1,4 +1,4 @@
-"""The command line of a benchmark that times variants in TensorFlow: common options, checks before, rows to a file."""
+"""The command line that benchmarks share: common options, checks before, rows to a file."""
 
 from __future__ import annotations
 

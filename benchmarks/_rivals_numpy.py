@@ -14,25 +14,29 @@ from benchmarks._timing import Call
 _ARRAYS = {"forward": [(2, 1)], "backward": [(3, 2)], "both": [(2, 1), (3, 2)]}
 
 
-def build_stream(inputs: Inputs, which: str, ops: int, around_caches: bool = False) -> Call:
+def build_stream(inputs: Inputs, which: str, ops: int, around_caches: bool = False, threads: int | None = None) -> Call:
     """Return a call that reads and writes as many arrays as the pass does, with the same threads, in warm memory.
 
     Forward: two sources, one target; backward: three and two; ``kl`` and ``dkl``, one value per row, are left out. The
     loop starts its threads at every call, which costs some 20 us each: a ceiling for large shapes only.
-    ``around_caches``: by stores that do not read a line of memory before they write it.
+    ``around_caches``: by stores that do not read a line of memory before they write it. ``threads``: by default as many
+    as the other rivals have.
     """
     module, sources = _prepare(inputs, ops)
-    shape, dtype = inputs.mean.shape, inputs.case.dtype
-    targets = [aligned(shape, dtype) for _ in range(2)]
-    for target in targets:
-        target.fill(0)
-    threads = _machine.threads()
+    targets = inputs.once("stream", lambda: [_zeros(inputs) for _ in range(2)])
+    used = threads or _machine.threads()
 
     def run() -> None:
         for read, written in _ARRAYS[which]:
-            module.stream(sources[:read], targets[:written], threads, around_caches=around_caches)
+            module.stream(sources[:read], targets[:written], used, around_caches=around_caches)
 
     return run
+
+
+def _zeros(inputs: Inputs) -> np.ndarray:
+    array = aligned(inputs.mean.shape, inputs.case.dtype)
+    array.fill(0)
+    return array
 
 
 def build_stream_fresh(inputs: Inputs, which: str, ops: int) -> Call:

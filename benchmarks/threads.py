@@ -6,27 +6,24 @@ threads, through the caches and by stores around them. ``speedup`` is the time o
 ``over_stream`` the time over that of the faster loop. Every call starts its threads, which costs some 20 us each, and
 takes the memory that the call before it left, so that no call waits for new pages of memory.
 
-The default shapes are a usual large one, and 10^8 elements as one row and as rows of one. ``--shapes 1x2147487747`` is
-more than 2^31 elements, and takes 26 GB forward and 43 GB backward.
+The default shapes are a usual large one, and 10^8 elements as one row and as rows of one.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks import _machine, _report, _timing
-from benchmarks._cases import Case, Inputs, aligned, make_inputs, parse_shape
+from benchmarks import _command, _machine, _report, _rivals_numpy, _timing
+from benchmarks._cases import Case, Inputs, make_inputs, parse_shape
 
 SHAPES = ((8192, 4096), (1, 10**8), (10**8, 1))
+QUICK_SHAPES = ((32, 64),)
 EFFORT = _timing.Effort(seconds=2.0, rounds=7)
 PASSES = ("forward", "backward")
-ARRAYS = {"forward": (2, 1), "backward": (3, 2)}  # Read and written.
 COLUMNS = (
     *_machine.COLUMNS, "pass", "rival", "shape", "dtype", "samples", "median_us", "lower_quartile_us",
     "upper_quartile_us", "ns_per_element_core", "gb_per_second", "speedup", "over_stream",
@@ -39,31 +36,25 @@ _HEADINGS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments``; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--shapes", nargs="+", type=parse_shape, default=SHAPES, metavar="ROWSxLATENT")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
-    parser.add_argument("--output", type=Path, default=_report.RESULTS / "threads.csv", help="CSV file to append to")
+    parser = _command.parser("threads", __doc__)
+    parser.add_argument("--shapes", nargs="+", type=parse_shape, metavar="ROWSxLATENT", help=f"default: {len(SHAPES)}")
     options = parser.parse_args(arguments)
-    try:
-        _report.check_header(options.output, COLUMNS)
-    except ValueError as error:
-        print(f"benchmarks.threads: {error}", file=sys.stderr)
-        return 2
+    effort = _timing.QUICK if options.quick else EFFORT
+    shapes = options.shapes or (QUICK_SHAPES if options.quick else SHAPES)
     module = _machine.kernels()
     if module is None:
         print("benchmarks.threads needs the module of compiled kernels, which was not built.", file=sys.stderr)
         return 2
     keep_memory()
-    machine = _machine.describe()
-    print("\n".join(f"{key}: {value}" for key, value in machine.items()), end="\n\n", flush=True)
-    for rows, latent in options.shapes:
-        inputs = make_inputs(Case(rows, latent, options.dtype))
-        for which in PASSES:
-            found = measure(module, inputs, which)
-            _report.append_csv(options.output, COLUMNS, [{**machine, **row} for row in found])
-            print(f"{which}  {inputs.case.shape}  {options.dtype}\n{_report.table(found, _HEADINGS)}\n", flush=True)
-    print(f"Wrote {options.output}")
-    return 0
+
+    def measure_all(write: _command.Write) -> None:
+        for rows, latent in shapes:
+            inputs = make_inputs(Case(rows, latent, "float32"))
+            for which in PASSES:
+                found = write(measure(module, inputs, which, effort))
+                print(f"{which}  {inputs.case.shape}\n{_report.table(found, _HEADINGS)}\n", flush=True)
+
+    return _command.run("threads", options, COLUMNS, measure_all)
 
 
 def keep_memory() -> None:
@@ -79,15 +70,14 @@ def counts_of_threads() -> list[int]:
     return sorted({most, *(2**power for power in range(most.bit_length()))})
 
 
-def measure(module: Any, inputs: Inputs, which: str) -> list[dict[str, Any]]:
+def measure(module: Any, inputs: Inputs, which: str, effort: _timing.Effort) -> list[dict[str, Any]]:
     """Return a row for every rival and number of threads, all timed in interleaved rounds."""
-    builders = {
-        "native": functools.partial(_native, module, inputs, which),
-        "stream": functools.partial(_stream, module, inputs, which, False),
-        "stream_around": functools.partial(_stream, module, inputs, which, True),
-    }
-    calls = {(name, n): build(n) for n in counts_of_threads() for name, build in builders.items()}
-    timings = {key: _timing.summarize(samples) for key, samples in _timing.measure(calls, EFFORT).items()}
+    calls: dict[tuple[str, int], Callable[[], object]] = {}
+    for n in counts_of_threads():
+        calls["native", n] = _native(module, inputs, which, n)
+        for name, around_caches in (("stream", False), ("stream_around", True)):
+            calls[name, n] = _rivals_numpy.build_stream(inputs, which, 1, around_caches, n)
+    timings = {key: _timing.summarize(samples) for key, samples in _timing.measure(calls, effort).items()}
     size, elements, rows = inputs.case.bytes_moved(which), inputs.case.elements, []
     for (name, n), timing in timings.items():
         stream = min(timings["stream", n].median, timings["stream_around", n].median)
@@ -108,19 +98,6 @@ def _native(module: Any, inputs: Inputs, which: str, threads: int) -> Callable[[
     if which == "forward":
         return call
     return functools.partial(call, dz=inputs.dz, dkl=inputs.dkl.astype(inputs.case.dtype))
-
-
-def _stream(module: Any, inputs: Inputs, which: str, around_caches: bool, threads: int) -> Callable[[], object]:
-    read, written = ARRAYS[which]
-    sources = [inputs.mean, inputs.log_var, inputs.dz][:read]
-    targets = inputs.once(("targets", written), lambda: [_zeros(inputs) for _ in range(written)])
-    return functools.partial(module.stream, sources, targets, threads, around_caches=around_caches)
-
-
-def _zeros(inputs: Inputs) -> Any:
-    array = aligned(inputs.mean.shape, inputs.case.dtype)
-    array.fill(0)
-    return array
 
 
 if __name__ == "__main__":

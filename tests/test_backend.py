@@ -104,7 +104,9 @@ def test_a_traced_function_keeps_its_backend():
     assert native_ops_in(function) == []
 
 
-@pytest.mark.skipif(not IN_XLA, reason="the reference would run inside XLA on any device")
+@pytest.mark.skipif(
+    not IN_XLA, reason="tells which devices lack the compiled op inside XLA, and it is not compiled for XLA here"
+)
 def test_a_device_for_which_xla_has_no_kernel_takes_the_reference_inside_it(monkeypatch, caplog):
     """XLA would place a compiled function on the TPU, where the op has no kernel; outside, the op is placed apart."""
     devices = [tf.config.PhysicalDevice(f"/physical_device:{kind}:0", kind) for kind in ("CPU", "TPU")]

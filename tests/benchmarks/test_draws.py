@@ -71,7 +71,7 @@ def test_chained_gradients_all_run():
     np.testing.assert_allclose(first_elements, 3 * single[0, 0], rtol=1e-6)
 
 
-@pytest.mark.skipif(not BUILT, reason="times the compiled kernels by themselves")
+@pytest.mark.skipif(not BUILT, reason="times the compiled kernels by themselves, and there are none")
 def test_sizes_are_compared_with_their_neighbours(tmp_path, monkeypatch):
     monkeypatch.setattr(latent_sizes, "EFFORT", _timing.QUICK)
     path = tmp_path / "latent_sizes.csv"

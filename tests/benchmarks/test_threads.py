@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 import tfvae
-from benchmarks import _cases, _machine, _report, _timing, threads
+from benchmarks import _cases, _machine, _report, _rivals_numpy, threads
 
-pytestmark = pytest.mark.skipif(tfvae.build_info()["problem"] is not None, reason="times the compiled kernels")
+pytestmark = pytest.mark.skipif(
+    tfvae.build_info()["problem"] is not None, reason="times the compiled kernels, and there are none"
+)
 
 
 def test_every_count_of_threads_is_compared_with_one_and_with_the_faster_loop(tmp_path, monkeypatch):
-    monkeypatch.setattr(threads, "EFFORT", _timing.QUICK)
     monkeypatch.setattr(threads, "keep_memory", lambda: None)  # It would last for the tests behind this one.
     monkeypatch.setattr(_machine, "threads", lambda: 3)
     path = tmp_path / "threads.csv"
-    assert threads.main(["--shapes", "32x64", "--output", str(path)]) == 0
+    assert threads.main(["--quick", "--output", str(path)]) == 0
     rows = _report.read_csv(path)
     kinds = {(row["pass"], row["rival"], row["threads"]) for row in rows}
     rivals = ("native", "stream", "stream_around")
@@ -36,10 +37,9 @@ def test_every_count_of_threads_is_compared_with_one_and_with_the_faster_loop(tm
 
 def test_the_loop_moves_every_array():
     inputs = _cases.make_inputs(_cases.Case(4, 8, "float32"))
-    threads._stream(_machine.kernels(), inputs, "backward", True, 2)()
-    targets = inputs.memo["targets", 2]
+    _rivals_numpy.build_stream(inputs, "backward", 1, around_caches=True, threads=2)()
     bits = [array.view(np.uint32) for array in (inputs.mean, inputs.log_var, inputs.dz)]
-    for target in targets:
+    for target in inputs.memo["stream"]:
         np.testing.assert_array_equal(target.view(np.uint32), bits[0] ^ bits[1] ^ bits[2])
 
 

@@ -125,6 +125,13 @@ def test_csv_with_header_and_labels(tmp_path):
     assert (data.train[:, 1] == data.train[:, 0] / 2).all()
 
 
+def test_csv_that_begins_with_zero_and_one(tmp_path):
+    data = datasets.load(_save_csv(tmp_path / "a.csv", "0,1\n1,0\n1,1\n"))
+    assert _rows(data.train) | _rows(data.test) == {(0, 1), (1, 0), (1, 1)}
+    data = datasets.load(_save_csv(tmp_path / "b.csv", "a,b,c\n0,1,2\n1,0,3\n"))
+    assert _rows(data.train) | _rows(data.test) == {(0, 1, 2), (1, 0, 3)}
+
+
 @pytest.mark.parametrize("first", ["0,1,2", ",0,1"])
 def test_csv_with_the_numbers_that_pandas_calls_nameless_columns(tmp_path, first):
     with pytest.raises(ValueError, match=r"names of nameless columns.*to_csv\(\.\.\., header=False, index=False\)"):

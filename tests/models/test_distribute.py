@@ -162,8 +162,11 @@ def test_what_keras_cannot_do_is_refused_with_the_reason_req_44(result, option):
     assert "does not work under a distribution strategy: " in result["refused"][option]
 
 
-def test_one_replica_trains_as_no_strategy_does():
-    """What ``MirroredStrategy()`` is on a machine with one device."""
+@pytest.mark.parametrize(
+    "strategy", [lambda: tf.distribute.MirroredStrategy(["CPU:0"]), lambda: tf.distribute.OneDeviceStrategy("CPU:0")]
+)
+def test_one_replica_trains_as_no_strategy_does(strategy):
+    """``MirroredStrategy()`` has one on a machine with one device."""
 
     def trained(strategy):
         keras.utils.set_random_seed(1)
@@ -176,5 +179,5 @@ def test_one_replica_trains_as_no_strategy_does():
         return vae.get_weights()
 
     alone = trained(tf.distribute.get_strategy())
-    for one, other in zip(trained(tf.distribute.MirroredStrategy(["CPU:0"])), alone, strict=True):
+    for one, other in zip(trained(strategy()), alone, strict=True):
         np.testing.assert_array_equal(one, other)

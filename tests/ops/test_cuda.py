@@ -20,13 +20,15 @@ OPS = [
     "TfvaeReparameterizeLogRatioGrad",
 ]
 needs_cuda_build = pytest.mark.skipif(
-    not (_native.metadata() or {}).get("cuda_architectures"), reason="built without a CUDA compiler"
+    not (_native.metadata() or {}).get("cuda_architectures"), reason="there are no CUDA kernels in this build"
 )
 needs_xla = pytest.mark.skipif(
-    not (_native.metadata() or {}).get("xla"), reason="built without TensorFlow's headers of XLA"
+    not (_native.metadata() or {}).get("xla"),
+    reason="there is no op for XLA in this build, for want of TensorFlow's headers",
 )
 needs_compiler = pytest.mark.skipif(
-    cuda_resources.find_compiler() is None, reason="there is no CUDA compiler (nvcc and g++)"
+    cuda_resources.find_compiler() is None,
+    reason="compiles the CUDA kernels, and there is no CUDA compiler (nvcc and g++)",
 )
 without_gpu = pytest.mark.skipif(
     bool(tf.config.list_physical_devices("GPU")), reason="what is said without a GPU cannot be seen: there is one"

@@ -53,10 +53,11 @@ def _header(path: Path, row: list[str]) -> list[str] | None:
     """Return the names if the first line has any. One of numbers of which some are missing is an example."""
     names = [cell.strip() for cell in row]
     numbered = [str(i) for i in range(len(names))]
-    if len(names) > 1 and names in (numbered, ["", *numbered[:-1]]):
+    if (names == numbered and len(names) > 2) or names == ["", *numbered[:-1]]:  # 0,1 is a usual example.
         raise ValueError(
             f"{path} begins with the line {','.join(names)[:60]!r}, which pandas writes as the names of nameless "
-            "columns. Write the table without it and without row numbers: to_csv(..., header=False, index=False)."
+            "columns. Write the table without it and without row numbers: to_csv(..., header=False, index=False). If "
+            "it is an example, put a line of names before it."
         )
     if all(_is_number(name) or name.lower() in _MISSING for name in names) and any(map(_is_number, names)):
         return None

@@ -23,15 +23,15 @@ def read_folder(folder: Path) -> Source:
     folder. Grey levels or colours are divided by 255; transparency is dropped; if any image has colours, all are read
     as RGB.
     """
-    parts = {path.name.lower(): path for path in _folders_in(folder)}
-    several = sorted(set(parts) & {*_PARTS, *_OTHER_PARTS})
-    if len(several) < 2 or _images_in(folder):
+    folders = _folders_in(folder)
+    parts = {path.name.lower(): path for path in folders}
+    if len(set(parts) & {*_PARTS, *_OTHER_PARTS}) < 2 or _images_in(folder):
         found = _classes_in(folder)
         names = _names_of(found)
         return Source(str(folder), _as_examples(_read_all(_files_of(found)), found, names), class_names=names)
-    if set(parts) != set(_PARTS):
+    if set(parts) != set(_PARTS) or len(folders) > len(parts):
         raise ValueError(
-            f"{folder} holds the sub-folders {', '.join(path.name for path in parts.values())}; expected train and "
+            f"{folder} holds the sub-folders {', '.join(path.name for path in folders)}; expected train and "
             "test alone, or a sub-folder for each class. Rename or join the parts; validation is taken from train."
         )
     train, test = (_classes_in(parts[name]) for name in _PARTS)

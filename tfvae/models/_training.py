@@ -55,8 +55,7 @@ def apply_finite(
     def skip() -> None:
         skipped.assign_add(1)
 
-    # A MirroredStrategy merges replicas even where there is one.
-    if not isinstance(tf.distribute.get_strategy(), tf.distribute.MirroredStrategy):
+    if not tf.distribute.has_strategy():
         tf.cond(finite, lambda: optimizer.apply(gradients, weights), skip)
         return
 
@@ -64,7 +63,8 @@ def apply_finite(
         def update() -> None:
             strategy.extended.call_for_each_replica(optimizer.apply, args=(gradients, weights))
 
-        # A cond inside a replica may not merge replicas, as an optimizer does, so it stands around all of them.
+        # A cond inside a replica may not merge replicas, as an optimizer does even where there is one, so it stands
+        # around all of them.
         tf.cond(strategy.experimental_local_results(finite)[0], update, skip)
 
     tf.distribute.get_replica_context().merge_call(across_replicas, args=(finite, gradients))
