@@ -1,6 +1,6 @@
 """Variational autoencoders for Keras 3 on TensorFlow, with a fused reparameterize + KL op."""
 
-from tfvae import callbacks, datasets, distributions, evidence, exact, layers, metrics, models, objectives, ops
+from tfvae import callbacks, datasets, distributions, evidence, exact, layers, metrics, models, objectives, ops, plots
 from tfvae._info import build_info
 from tfvae.distributions import sample_and_kl
 from tfvae.models import VAE
@@ -21,6 +21,7 @@ __all__ = [
     "models",
     "objectives",
     "ops",
+    "plots",
     "sample_and_kl",
     "use_backend",
 ]

@@ -144,6 +144,20 @@ def test_finds_the_latent_layers_of_any_model():
     assert inner.layers[-1].kl_weight.numpy() == 0.5
 
 
+def test_every_weight_ends_where_its_layer_was_made_to_unless_told_otherwise():
+    x = keras.Input([4])
+    latents = [GaussianLatent(kl_weight=weight) for weight in (4.0, 0.5)]
+    model = keras.Model(x, keras.layers.Dense(3)(keras.layers.concatenate([latent(x) for latent in latents])))
+    model.compile("sgd", loss="mse")
+    data = np.zeros([4, 4]), np.zeros([4, 3])
+    model.fit(*data, epochs=2, callbacks=[KLWarmup(epochs=2)], verbose=0)
+    assert [float(latent.kl_weight.numpy()) for latent in latents] == [4.0, 0.5]
+    with pytest.warns(UserWarning, match=r"will end at 2, not 4; 0\.25, not 0\.5\. Train longer"):
+        model.fit(*data, epochs=1, callbacks=[KLWarmup(epochs=2)], verbose=0)
+    model.fit(*data, epochs=1, callbacks=[KLWarmup(epochs=1, target=2.0)], verbose=0)
+    assert [float(latent.kl_weight.numpy()) for latent in latents] == [2.0, 2.0]
+
+
 def test_a_model_without_a_kl_is_refused():
     model = keras.Sequential([keras.Input([3]), keras.layers.Dense(3)])
     model.compile("sgd", loss="mse")
@@ -162,7 +176,6 @@ def test_a_model_without_a_kl_is_refused():
         {"steps": "10"},
         {"epochs": 1, "start": -0.1},
         {"epochs": 1, "target": float("inf")},
-        {"epochs": 1, "target": None},
     ],
 )
 def test_bad_arguments_are_refused_req_35(arguments):

@@ -162,7 +162,7 @@ def test_resuming_with_other_settings_or_data(tfvae_command, tmp_path, trained, 
     result = tfvae_command("train", "--output", copy, "--resume", "--latent-size", "7")
     _assert_one_line(*result, "--latent-size is 7 and the run in")
     result = tfvae_command("train", "--output", copy, "--resume", "--data", "digits")
-    _assert_one_line(*result, "--data is digits and the run in")
+    _assert_one_line(*result, "The data of digits are not those the run in")
     content = json.loads((copy / "run.json").read_text())
     other = tmp_path / "other.npz"
     np.savez(other, x=np.ones((50, 5)))

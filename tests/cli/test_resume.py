@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import itertools
+import json
 import shutil
 import signal
 import subprocess
@@ -189,6 +190,22 @@ def test_a_run_without_its_checkpoint_is_not_begun_again(tfvae_command, tmp_path
     assert code == 2
     assert f"{copy / 'checkpoint.npz'} is missing, though history.csv tells of finished epochs" in err
     assert (copy / "model.keras").read_bytes() == before
+
+
+def test_a_run_goes_on_with_data_that_were_moved(tfvae_command, monkeypatch, tmp_path, trained, data_file):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    run = json.loads((copy / "run.json").read_text())
+    run["settings"]["data"] = str(tmp_path / "before.npz")
+    (copy / "run.json").write_text(json.dumps(run))
+    code, _, err = tfvae_command("train", "--output", copy, "--resume", "--epochs", "1")
+    assert code == 2
+    assert "before.npz'. Give one of" in err
+    assert "if it was moved, give its new path with --data" in err
+    monkeypatch.setattr(_train, "_write_results", lambda session: None)
+    assert tfvae_command("train", "--output", copy, "--resume", "--epochs", "1", "--data", data_file)[0] == 0
+    settings = json.loads((copy / "run.json").read_text())["settings"]
+    assert (settings["data"], settings["epochs"]) == (str(data_file), 2)
+    assert tfvae_command("train", "--output", copy, "--resume")[0] == 0
 
 
 def test_one_process_at_a_time_trains_in_a_folder(tfvae_command, monkeypatch, trained):

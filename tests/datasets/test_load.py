@@ -211,6 +211,14 @@ def test_training_and_validation_images_are_no_classes(tmp_path):
         datasets.load(tmp_path)
 
 
+@pytest.mark.parametrize("beside", ["cat/0.png", "1.png", None])
+def test_images_too_far_down_are_not_left_out(tmp_path, beside):
+    for file in filter(None, ["train/cat/1.png", beside]):
+        _save_image(tmp_path / file, np.zeros((4, 6), np.uint8))
+    with pytest.raises(ValueError, match=r"train/cat holds images, two folders below .* or point to .*/train\."):
+        datasets.load(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])
 def test_keras_datasets(monkeypatch, name):
     colours = name.startswith("cifar")

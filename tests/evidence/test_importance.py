@@ -29,6 +29,11 @@ class Constant:
         return DiagonalNormal(2)(tf.zeros([tf.shape(x)[0], 4], self.dtype))
 
 
+def test_inside_a_graph_is_refused():
+    with pytest.raises(ValueError, match=r"importance_weighted works on the values of x.*inside a tf\.function"):
+        tf.function(lambda x: importance_weighted(Constant(), x, num_samples=2, seed=1))(tf.zeros([2, 3]))
+
+
 def test_linear_gaussian_model_within_its_standard_error(x):
     # The oracle's log p(x) = -3.8108114012 for the first row. Three rows at 5 standard errors: false alarm about 2e-6.
     model = LinearGaussian("diagonal")

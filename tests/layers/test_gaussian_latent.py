@@ -100,7 +100,7 @@ def test_noise_and_kl_weight_survive_save_and_load_req_36(tmp_path):
     model.compile("adam", loss="mse")
     model.fit(X, X, verbose=0)
     latent = next(layer for layer in model.layers if isinstance(layer, GaussianLatent))
-    latent.kl_weight.assign(0.125)
+    latent.kl_weight = 0.125
     model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "model.weights.h5")
     expected = model.predict(X, verbose=0)

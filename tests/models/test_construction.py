@@ -116,6 +116,52 @@ def test_sizes_that_do_not_fit_are_refused_at_construction(encoder, decoder, fam
         tfvae.VAE(encoder, decoder, **{**FAMILIES, **families})
 
 
+@pytest.mark.parametrize("kind", list(NETWORKS))
+def test_build_makes_all_weights_so_that_others_can_be_loaded(kind, x, tmp_path):
+    def made():
+        return tfvae.VAE(NETWORKS[kind](6, 4), NETWORKS[kind](2, 6), **FAMILIES)
+
+    trained, fresh = made(), made()
+    trained.compile("adam")
+    trained.fit(x, verbose=0)
+    trained.save_weights(tmp_path / "v.weights.h5")
+    fresh.build((None, 6))
+    assert fresh.built
+    fresh.load_weights(tmp_path / "v.weights.h5")
+    for got, want in zip(fresh.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((None, 7), r"ends in \[6\]"),
+        ([6], r"must have shape \[B, 6\]"),
+        ([(None, 6), (None, 6)], "for the shape of one tensor x"),
+        ({"x": (None, 6)}, "for the shape of one tensor x"),
+    ],
+    ids=str,
+)
+def test_build_refuses_other_shapes(shape, message):
+    vae = tfvae.VAE(Subclassed(4), Subclassed(6), **FAMILIES)
+    with pytest.raises(ValueError, match=message):
+        vae.build(shape)
+    assert not vae.built
+
+
+class DensityOnly(Normal):
+    """A likelihood whose mean is not known: it can be trained, but reconstructs nothing."""
+
+    def mean(self, distribution):
+        raise NotImplementedError("no mean")
+
+
+def test_unbuilt_networks_are_trained_without_a_mean(x):
+    vae = tfvae.VAE(Subclassed(4), Subclassed(6), posterior=DiagonalNormal(2), likelihood=DensityOnly(6))
+    vae.compile("adam")
+    assert np.isfinite(vae.fit(x, validation_data=(x,), verbose=0).history["val_elbo"]).all()
+
+
 def test_sizes_of_unbuilt_networks_are_refused_at_the_first_call(x):
     wrong_encoder = tfvae.VAE(Subclassed(5), Subclassed(6), **FAMILIES)
     with pytest.raises(ValueError, match=r"The encoder's output must have shape \[..., 4\]"):

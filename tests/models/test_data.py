@@ -23,6 +23,22 @@ class Batches(keras.utils.PyDataset):
         return (self.x[16 * index : 16 * index + 16],)
 
 
+class Foreign:
+    """An array of another library, which NumPy can read only after ``detach`` and ``cpu`` have been called."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def detach(self):
+        return Foreign(self.x)
+
+    def cpu(self):
+        return self.x
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("on another device")
+
+
 def dataset(*parts):
     return tf.data.Dataset.from_tensor_slices(parts).batch(16)
 
@@ -60,6 +76,13 @@ def test_greys_are_refused_from_every_source_and_binary_data_is_not(vae, source)
     binary = np.round(greys)
     history = vae.fit(source(binary), validation_data=source(binary), shuffle=False, verbose=0).history
     assert np.isfinite(history["val_elbo"]).all()
+
+
+def test_arrays_of_other_libraries_are_read(vae):
+    greys = np.full([16, 6], 0.5, np.float32)
+    for method in (vae.fit, vae.evaluate, vae.train_on_batch, vae.test_on_batch):
+        with pytest.raises(ValueError, match=MESSAGE):
+            method(Foreign(greys))
 
 
 @pytest.mark.parametrize("mode", [{"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 2}], ids=str)

@@ -153,11 +153,19 @@ def test_kl_weight_weighs_the_loss_and_nothing_reported(make_vae, x):
     vae.noise.state.assign([5, 0])
     first = vae.evaluate(x, verbose=0, return_dict=True)
     np.testing.assert_allclose(first["loss"], 0.25 * first["kl"] - first["reconstruction"], rtol=1e-5)
-    vae.kl_weight.assign(0.0)
+    vae.kl_weight = 0.0  # Assigned to in the step that is compiled already.
     vae.noise.state.assign([5, 0])
     second = vae.evaluate(x, verbose=0, return_dict=True)
     np.testing.assert_allclose(second["loss"], -second["reconstruction"], rtol=1e-5)
     assert (second["elbo"], second["kl"]) == (first["elbo"], first["kl"])
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), "4", None, True])
+def test_only_a_number_can_be_assigned_to_kl_weight(make_vae, value):
+    vae = make_vae(kl_weight=0.25)
+    with pytest.raises(ValueError, match="weight of the KL must be a finite number of at least 0"):
+        vae.kl_weight = value
+    assert vae.kl_weight.numpy() == 0.25
 
 
 def test_losses_of_the_networks_are_added(x, make_vae):

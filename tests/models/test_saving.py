@@ -91,7 +91,7 @@ def test_backup_and_restore_with_a_warm_up_goes_on_bit_for_bit_req_36(make_vae, 
 
 def test_round_trip_keeps_everything(make_vae, x, tmp_path):
     vae = trained(make_vae, x, 1)
-    vae.kl_weight.assign(0.25)
+    vae.kl_weight = 0.25
     vae.skipped_updates.assign(3)
     vae.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
@@ -194,3 +194,35 @@ WEIGHTS = {str(weights[1])!r}
     with np.load(weights[0]) as want, np.load(weights[1]) as got:
         for one, other in zip(got.values(), want.values(), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+class Narrow(tfvae.VAE):
+    """A subclass that makes its own networks, so that its constructor is another one."""
+
+    def __init__(self, latent_size, **kwargs):
+        networks = keras.Sequential([keras.layers.Dense(2 * latent_size)]), keras.Sequential([keras.layers.Dense(6)])
+        super().__init__(*networks, posterior=DiagonalNormal(latent_size), likelihood=Normal(6), **kwargs)
+        self.latent_size = latent_size
+
+
+class WithConfig(Narrow):
+    def get_config(self):
+        return {"latent_size": self.latent_size, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def test_a_subclass_that_could_not_be_loaded_is_not_saved(x, tmp_path):
+    vae = Narrow(2)
+    vae.build(x.shape)
+    path = tmp_path / "vae.keras"
+    with pytest.raises(TypeError, match=r"Narrow could not be loaded again.*latent_size.*Override get_config"):
+        vae.save(path)
+    assert not path.exists()
+    vae = WithConfig(2)
+    vae.build(x.shape)
+    vae.save(path)
+    loaded = keras.saving.load_model(path, custom_objects={"WithConfig": WithConfig})
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), vae.predict(x, verbose=0))

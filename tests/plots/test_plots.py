@@ -2,6 +2,7 @@
 
 import io
 
+import keras
 import matplotlib
 import numpy as np
 import pytest
@@ -45,6 +46,12 @@ def test_training_curves():
     assert figure.axes[0].lines[1].get_ydata().tolist() == HISTORY["val_elbo"]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "best: -44.00 in epoch 3"]
+
+
+def test_training_curves_of_what_fit_returns():
+    history = keras.callbacks.History()
+    history.history = HISTORY
+    np.testing.assert_array_equal(_render(plots.training_curves(history)), _render(plots.training_curves(HISTORY)))
 
 
 def test_legend_of_training_curves_is_outside_of_the_panels():

@@ -26,7 +26,7 @@ class KLWarmup(keras.callbacks.Callback):
         epochs: length of the warm-up in epochs.
         steps: length of the warm-up in optimizer steps; one of the two must be given.
         start: weight at the beginning.
-        target: weight at the end.
+        target: weight at the end; None takes the ``kl_weight`` that the model, or each layer, was constructed with.
 
     Raises:
         ValueError: for a bad argument; at the start of ``fit`` if the model has no weight of a KL.
@@ -39,14 +39,22 @@ class KLWarmup(keras.callbacks.Callback):
 
     Example:
 
-    >>> import tfvae
-    >>> warmup = tfvae.callbacks.KLWarmup(epochs=10)
-    >>> warmup.weight_at(0), warmup.weight_at(5), warmup.weight_at(20)
-    (0.0, 0.5, 1.0)
+    >>> import keras, numpy as np, tfvae
+    >>> vae = tfvae.VAE(
+    ...     keras.Sequential([keras.Input([8]), keras.layers.Dense(4)]),
+    ...     keras.Sequential([keras.Input([2]), keras.layers.Dense(8)]),
+    ...     posterior=tfvae.distributions.DiagonalNormal(2),
+    ...     likelihood=tfvae.distributions.Normal(8),
+    ...     kl_weight=4.0,
+    ... )
+    >>> vae.compile("adam")
+    >>> history = vae.fit(np.zeros([8, 8]), epochs=3, callbacks=[tfvae.callbacks.KLWarmup(epochs=2)], verbose=0)
+    >>> float(vae.kl_weight.numpy())
+    4.0
     """
 
     def __init__(
-        self, *, epochs: int | None = None, steps: int | None = None, start: float = 0.0, target: float = 1.0
+        self, *, epochs: int | None = None, steps: int | None = None, start: float = 0.0, target: float | None = None
     ) -> None:
         super().__init__()
         if (epochs is None) == (steps is None):
@@ -54,20 +62,14 @@ class KLWarmup(keras.callbacks.Callback):
         self.by_epochs = epochs is not None
         self.length = as_count(epochs if self.by_epochs else steps, "The length of a KL warm-up")
         self.start = as_kl_weight(start)
-        self.target = as_kl_weight(target)
-        self._weights: list[Any] = []
+        self.target = None if target is None else as_kl_weight(target)
+        self._weights: list[tuple[keras.Variable, float]] = []
         self._warned = False
         self._reached: int | None = None
 
-    def weight_at(self, time: int) -> float:
-        """Return the weight after ``time`` epochs or steps."""
-        if time >= self.length:
-            return self.target
-        return self.start + (self.target - self.start) * time / self.length
-
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Find the weights to set, and warn if the run is known to be too short."""
-        self._weights = _kl_weights(self.model)
+        self._weights = self._weights_and_targets()
         if not self._weights:
             raise ValueError(
                 "KLWarmup found no weight of a KL in the model. It works on a tfvae.VAE and on models with "
@@ -80,7 +82,7 @@ class KLWarmup(keras.callbacks.Callback):
             unit = "epochs" if self.by_epochs else "steps"
             warnings.warn(
                 f"Training ends after {planned} {unit}, before the KL warm-up of {self.length}: the weight of the KL "
-                f"will end at {self.weight_at(planned):g}, not {self.target:g}. Train longer or shorten the warm-up.",
+                f"will end at {self._short_of_target(planned)}. Train longer or shorten the warm-up.",
                 stacklevel=2,
             )
 
@@ -106,15 +108,24 @@ class KLWarmup(keras.callbacks.Callback):
         """Warn if training stopped early, before the target was reached."""
         if not self._warned and self._reached is not None and self._reached < self.length:
             warnings.warn(
-                f"Training stopped during the KL warm-up: the weight of the KL is {self.weight_at(self._reached):g}, "
-                f"not {self.target:g}.",
+                "Training stopped during the KL warm-up: the weight of the KL is "
+                f"{self._short_of_target(self._reached)}.",
                 stacklevel=2,
             )
 
     def _set(self, time: int) -> None:
         self._reached = time
-        for weight in self._weights:
-            weight.assign(self.weight_at(time))
+        for weight, target in self._weights:
+            weight.assign(self._weight_at(time, target))
+
+    def _weight_at(self, time: int, target: float) -> float:
+        if time >= self.length:
+            return target
+        return self.start + (target - self.start) * time / self.length
+
+    def _short_of_target(self, time: int) -> str:
+        pairs = dict.fromkeys(f"{self._weight_at(time, target):g}, not {target:g}" for _, target in self._weights)
+        return "; ".join(pairs)
 
     def _planned(self) -> int | None:
         epochs, steps = self.params.get("epochs"), self.params.get("steps")
@@ -131,8 +142,12 @@ class KLWarmup(keras.callbacks.Callback):
             return self._reached
         return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) if epoch else 0
 
-
-def _kl_weights(model: keras.Model) -> list[keras.Variable]:
-    """Return the weights of the KL of the model and of all layers in it, each once."""
-    found = [getattr(layer, "kl_weight", None) for layer in model._flatten_layers()]
-    return list({id(weight): weight for weight in found if isinstance(weight, keras.Variable)}.values())
+    def _weights_and_targets(self) -> list[tuple[keras.Variable, float]]:
+        """Return the weights of the KL of the model and of all layers in it, each once, and where each is to end."""
+        found = {}
+        for layer in self.model._flatten_layers():
+            weight = getattr(layer, "kl_weight", None)
+            if isinstance(weight, keras.Variable):
+                initial = getattr(layer, "initial_kl_weight", 1.0)
+                found[id(weight)] = weight, initial if self.target is None else self.target
+        return list(found.values())

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae import datasets, distributions
-from tfvae.cli._errors import UsageError
+from tfvae.cli._errors import UsageError, one_line
 from tfvae.cli._run_folder import Run
 from tfvae.cli._settings import Settings
 from tfvae.datasets._split import permutation
@@ -87,7 +87,12 @@ def prepare(name: str, likelihood: str) -> Parts:
 
 def prepare_again(run: Run, settings: Settings, folder: Path, otherwise: str) -> Parts:
     """Prepare the data of a run anew and refuse others than it was begun with; ``otherwise`` tells what else to do."""
-    parts = prepare(settings.data, settings.likelihood)
+    try:
+        parts = prepare(settings.data, settings.likelihood)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{one_line(error)} The run in {folder} was begun with it: if it was moved, give its new path with --data."
+        ) from error
     if parts.digest() != run.data_sha256:
         raise UsageError(
             f"The data of {settings.data} are not those the run in {folder} was begun with. Bring them back, or "

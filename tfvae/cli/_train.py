@@ -70,21 +70,26 @@ def _begun(folder: RunFolder, options: dict[str, Any]) -> Session:
 
 
 def _resumed(folder: RunFolder, run: Run, options: dict[str, Any]) -> Session:
+    may_change = {"epochs": options.get("epochs", run.settings.epochs)}
+    if "data" in options:  # Moved: prepare_again refuses others.
+        may_change["data"] = _lasting(options["data"])
     for name, value in options.items():
         before = getattr(run.settings, name)
-        if name != "epochs" and before != (_lasting(value) if name == "data" else value):
+        if name not in may_change and value != before:
             option = "--" + name.replace("_", "-")
             raise UsageError(
                 f"{option} is {value} and the run in {folder.path} was begun with {before}. Leave {option} out to go "
                 "on with the run, or begin another in another folder."
             )
     with as_usage_errors():
-        settings = dataclasses.replace(run.settings, epochs=options.get("epochs", run.settings.epochs))
+        settings = dataclasses.replace(run.settings, **may_change)
         parts = prepare_again(run, settings, folder.path, "begin another run in another folder")
     session = _session(parts, settings, folder)
     session.restore()
-    if settings.epochs > run.settings.epochs:  # So that the next --resume goes on to there.
-        folder.write_run(dataclasses.replace(run, settings=settings))
+    # So that the next --resume finds the data, and goes on as far.
+    lasting = dataclasses.replace(settings, epochs=max(settings.epochs, run.settings.epochs))
+    if lasting != run.settings:
+        folder.write_run(dataclasses.replace(run, settings=lasting))
     print(_how_it_goes_on(session))
     return session
 

@@ -46,6 +46,12 @@ _Found = dict[str | None, list[Path]]
 
 
 def _classes_in(folder: Path) -> _Found:
+    for deeper in (path for below in _folders_in(folder) for path in _folders_in(below)):
+        if _images_in(deeper):
+            raise ValueError(
+                f"{deeper} holds images, two folders below {folder}; expected them directly in it or in its "
+                f"sub-folders, one for each class. Move them up, or point to {deeper.parent}."
+            )
     own = _images_in(folder)
     classes: _Found = {path.name: files for path in _folders_in(folder) if (files := _images_in(path))}
     if own and classes:

@@ -101,6 +101,11 @@ def make_job(
                 f"model must be a tfvae.VAE, or have the methods posterior(x), prior() and likelihood(z) that return "
                 f"TFP distributions; {type(model).__name__} has no {method}()."
             )
+    if tf.is_tensor(x) and not hasattr(x, "numpy"):
+        raise ValueError(
+            f"{name} works on the values of x, block by block, which are not known inside a tf.function. Call it "
+            "outside; in a graph take tfvae.VAE.elbo."
+        )
     if isinstance(x, dict) or np.ndim(x) == 0:
         raise ValueError("x must be an array of examples, [N, *event]. For one example take x[None].")
     x = np.asarray(x)

@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from tfvae import ops
 from tfvae.layers._checks import as_kl_weight
+from tfvae.layers._kl_weight import WeightedKL
 from tfvae.layers._noise import NoiseState
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class GaussianLatent(keras.layers.Layer):
+class GaussianLatent(WeightedKL):
     r"""Draws ``z ~ N(mean, exp(log_var))`` and adds the KL to ``N(0, 1)`` to the model's loss.
 
     A replacement of one line for the ``Sampling`` layer of the Keras VAE tutorial, in functional, Sequential and
@@ -25,7 +26,7 @@ class GaussianLatent(keras.layers.Layer):
     for a bound of ``log p(x)`` it must be a sum over them (or take ``tfvae.VAE``, which does that).
 
     Args:
-        kl_weight: initial value of the weight of the KL, a saved float32 weight of the layer that callbacks may assign.
+        kl_weight: initial value of the weight of the KL, a saved float32 weight of the layer that may be assigned.
         seed: where the noise starts, an integer, or None to draw one from Python's ``random``.
         return_kl: give ``(z, kl)`` with ``kl`` per example, ``[...]``, instead of adding a loss.
 
@@ -61,20 +62,12 @@ class GaussianLatent(keras.layers.Layer):
         super().__init__(name=name, **kwargs)
         if not isinstance(return_kl, bool):
             raise ValueError(f"return_kl must be True or False, not {return_kl!r}.")
-        self.initial_kl_weight = as_kl_weight(kl_weight)
-        if return_kl and self.initial_kl_weight != 1.0:
+        if return_kl and as_kl_weight(kl_weight) != 1.0:
             raise ValueError("With return_kl=True the layer adds no loss, so kl_weight would do nothing: leave it out.")
         self.return_kl = return_kl
         self.noise = NoiseState(seed, name="noise")
         if not return_kl:
-            self.kl_weight = self.add_weight(
-                shape=(),
-                initializer=keras.initializers.Constant(self.initial_kl_weight),
-                dtype="float32",
-                trainable=False,
-                autocast=False,
-                name="kl_weight",
-            )
+            self._add_kl_weight(kl_weight)
 
     def build(self, input_shape: Any) -> None:
         """Check the input shapes; there is nothing to build."""
@@ -109,7 +102,7 @@ class GaussianLatent(keras.layers.Layer):
         """Return the constructor's arguments."""
         return {
             **super().get_config(),
-            "kl_weight": self.initial_kl_weight,
+            "kl_weight": 1.0 if self.return_kl else self.initial_kl_weight,
             "seed": self.noise.seed,
             "return_kl": self.return_kl,
         }

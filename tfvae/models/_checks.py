@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -89,6 +90,16 @@ def check_one_tensor(x: Any) -> None:
         )
 
 
+def check_input_shape(shape: Any, likelihood: Family) -> None:
+    """Check what a model is to be built for: the shape of one tensor, ``(None, *event)``."""
+    try:
+        shape = tf.TensorShape(shape)
+    except (TypeError, ValueError):
+        expected = (None, *likelihood.event_shape)
+        raise ValueError(f"A VAE is built for the shape of one tensor x, {expected}, not for {shape!r}.") from None
+    likelihood.check_data_shape(shape)
+
+
 def check_batch(x: Any, likelihood: Family) -> None:
     """Check the shape of data given to a method, ``[B, *event]``."""
     check_one_tensor(x)
@@ -100,17 +111,37 @@ def is_built(encoder: Any, decoder: Any) -> bool:
     return all(network.built and _known_shape(network, "input_shape") is not None for network in (encoder, decoder))
 
 
-def check_saving(path: Any) -> None:
-    """Refuse the old format, which Keras writes for any model and reads for its own only."""
+def check_saving(model: keras.Model, path: Any, base: type[keras.Model]) -> None:
+    """Refuse what can be written and not be read: the old format, and subclasses that ``base`` could not make again."""
     if str(path).endswith((".h5", ".hdf5")):
         raise ValueError(f"A VAE cannot be read back from the HDF5 format of {path}. Save it as a .keras file.")
+    kind = type(model)
+    if kind.from_config.__func__ is not base.from_config.__func__:
+        return
+    try:
+        inspect.signature(kind).bind(**model.get_config())
+    except TypeError as error:
+        raise TypeError(
+            f"{kind.__name__} could not be loaded again: its constructor does not take what get_config() gives "
+            f"({error}). Override get_config, or from_config, or let the constructor take the arguments of tfvae.VAE. "
+            "Or keep the weights alone, by save_weights."
+        ) from error
 
 
 def check_data(x: Any, likelihood: Family) -> None:
     """Check an array against the likelihood's support; what else Keras takes is let through unread."""
     check_one_tensor(x)
-    if isinstance(x, np.ndarray) or (tf.is_tensor(x) and hasattr(x, "numpy")):
-        likelihood.check_support(x)
+    values = as_numpy(x)
+    if values is not None:
+        likelihood.check_support(values)
+
+
+def as_numpy(x: Any) -> np.ndarray | None:
+    """Return the values of an array of NumPy, TensorFlow, PyTorch, JAX or pandas; None for whatever else."""
+    if hasattr(x, "detach"):  # PyTorch's, which NumPy cannot read on another device or with a gradient.
+        x = x.detach().cpu()
+    readable = hasattr(x, "numpy") if tf.is_tensor(x) else hasattr(x, "__array__")
+    return np.asarray(x) if readable else None
 
 
 def check_compile(strategy: tf.distribute.Strategy, optimizer: Any, arguments: dict[str, Any]) -> None:

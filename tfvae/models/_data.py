@@ -37,8 +37,7 @@ class SupportCheck:
     def arguments(self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> tuple[Any, Any, Any]:
         """Return the arguments of ``fit``, ``x`` checked, with stand-in targets: Keras drops the weights without."""
         x = self.data(x)
-        is_array = isinstance(x, np.ndarray) or tf.is_tensor(x)
-        if class_weight is not None and y is None and is_array:
+        if class_weight is not None and y is None and _checks.as_numpy(x) is not None:
             raise ValueError("class_weight needs the classes of the examples: pass them as y. Or pass sample_weight.")
         if sample_weight is not None and isinstance(x, (tf.data.Dataset, types.GeneratorType, keras.utils.PyDataset)):
             raise ValueError("sample_weight goes with arrays; let the batches of other data be (x, y, sample_weight).")
@@ -83,8 +82,8 @@ class SupportCheck:
             yield batch
 
     def _check_first(self, batch: Any) -> None:
-        x = keras.utils.unpack_x_y_sample_weight(batch)[0]
-        if not isinstance(x, (np.ndarray, tf.Tensor)) or np.any(x != x):
+        x = _checks.as_numpy(keras.utils.unpack_x_y_sample_weight(batch)[0])
+        if x is None or np.any(x != x):
             return
         try:
             self._likelihood.check_support(x)

@@ -12,13 +12,13 @@ import tensorflow as tf
 from tfvae import evidence, objectives
 from tfvae._checks import as_count
 from tfvae.distributions import Family, StandardNormal
-from tfvae.layers._checks import as_kl_weight
+from tfvae.layers._kl_weight import WeightedKL
 from tfvae.layers._noise import NoiseState, as_seed_pair
 from tfvae.models import _checks, _data, _export, _training
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class VAE(keras.Model):
+class VAE(WeightedKL, keras.Model):
     r"""A variational autoencoder made of any Keras encoder and decoder.
 
     Maximises the evidence lower bound of every example, in nats,
@@ -41,7 +41,7 @@ class VAE(keras.Model):
         posterior: family of ``q(z|x)``, ``tfvae.distributions.DiagonalNormal(D)`` say.
         likelihood: family of ``p(x|z)``.
         prior: family of ``p(z)``, the standard normal if None. One that has parameters is learned with the networks.
-        kl_weight: initial value of the weight of the KL, a saved float32 weight of the model that callbacks may assign.
+        kl_weight: initial value of the weight of the KL, a saved float32 weight of the model that may be assigned.
         seed: where the noise starts, an integer, or None to draw one from Python's ``random``.
         name: name of the model.
 
@@ -90,16 +90,8 @@ class VAE(keras.Model):
         self.posterior_family = posterior
         self.likelihood_family = likelihood
         self.prior_family = prior
-        self.initial_kl_weight = as_kl_weight(kl_weight)
         self.noise = NoiseState(seed, name="noise")
-        self.kl_weight = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(self.initial_kl_weight),
-            dtype="float32",
-            trainable=False,
-            autocast=False,
-            name="kl_weight",
-        )
+        self._add_kl_weight(kl_weight)
         self.skipped_updates = self.add_weight(
             shape=(),
             initializer="zeros",
@@ -116,8 +108,14 @@ class VAE(keras.Model):
         self._term_means = [keras.metrics.Mean(name=name) for name in ("elbo", "reconstruction", "kl")]
         self.built = _checks.is_built(encoder, decoder)
 
+    def build(self, input_shape: Any) -> None:
+        """Build both networks for data of shape ``input_shape``, ``(None, *event)``; the first call does it too."""
+        _checks.check_input_shape(input_shape, self.likelihood_family)
+        for network, family in ((self.encoder, self.likelihood_family), (self.decoder, self.posterior_family)):
+            network(keras.KerasTensor((None, *family.event_shape), self.compute_dtype), training=False)
+
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Return the mean of ``p(x|z)`` at the posterior mean, ``[B, *event]``."""
+        """Return the mean of ``p(x|z)`` at the posterior mean, ``[B, *event]``; the bound is no loss of this call."""
         q = self._posterior(x, training)
         return self.likelihood_family.mean(self._likelihood(self.posterior_family.mean(q), training))
 
@@ -226,7 +224,7 @@ class VAE(keras.Model):
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Save to a ``.keras`` file as ``keras.Model.save`` does."""
-        _checks.check_saving(filepath)
+        _checks.check_saving(self, filepath, VAE)
         super().save(filepath, *args, **kwargs)
 
     def compile(self, optimizer: Any = "rmsprop", loss: None = None, **kwargs: Any) -> None:
@@ -261,7 +259,7 @@ class VAE(keras.Model):
         """Train as ``keras.Model.fit`` does, on ``x`` alone.
 
         Arrays are first checked against the likelihood's support; of a dataset or generator its first batch is, as it
-        is read. Targets are ignored.
+        is read (of a PyTorch ``DataLoader`` none). Targets are ignored.
 
         Args:
             x: data ``[N, *event]``: array, ``tf.data.Dataset``, ``PyDataset`` or generator, of ``(x,)``, ``(x, y)``
@@ -397,4 +395,4 @@ class VAE(keras.Model):
 
     def _build_on(self, x: tf.Tensor) -> None:
         if not self.built:
-            self(x, training=False)
+            self.build(x.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,15 +21,21 @@ _LONG_RUN = 20
 _MOST_STRETCH = 3.0
 
 
-def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+class _Fitted(Protocol):
+    """A ``keras.callbacks.History``."""
+
+    history: Mapping[str, Sequence[float]]
+
+
+def training_curves(history: Mapping[str, Sequence[float]] | _Fitted) -> Figure:
     """Draw ELBO, reconstruction and KL after every epoch, on the training and, where there is one, the validation set.
 
     The best validation ELBO is marked. In runs of 20 epochs or more, the axes of ELBO and reconstruction leave out the
     first tenth of the epochs (but not the best) where it would stretch them more than threefold, and the titles say so.
 
     Args:
-        history: per epoch, in nats per example: ``elbo``, ``reconstruction``, ``kl`` and the same with ``val_`` in
-            front, as in the ``history`` of what ``VAE.fit`` returns; other entries are ignored.
+        history: what ``VAE.fit`` returns, or its ``history``: per epoch, in nats per example, ``elbo``,
+            ``reconstruction``, ``kl`` and the same with ``val_`` in front; other entries are ignored.
 
     Raises:
         ValueError: if ``elbo`` is missing or empty, or the curves have different lengths.
@@ -40,7 +47,8 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     >>> [(axes.get_title(), axes.get_ylabel()) for axes in figure.axes]
     [('ELBO', 'nats per example')]
     """
-    curves = {name: np.asarray(values, dtype=float) for name, values in history.items()}
+    values_of = history if isinstance(history, Mapping) else history.history
+    curves = {name: np.asarray(values, dtype=float) for name, values in values_of.items()}
     panels = [name for name in _PANELS if name in curves]
     _check(curves, panels)
     figure = _style.new_figure(4.4 * len(panels), 3.6, "Training")
