@@ -21,7 +21,7 @@ TFVAE_INLINE F minus_two_log_of_uniform(IntOf<F> word) {
   constexpr L kSmallest = static_cast<L>(1e-7);
   if constexpr (LaneTraits<F>::kTables) {
     constexpr L kUnit = IntOf<L>(1) << C::kMantissaBits;
-    const F count = LaneTraits<F>::at_least(LaneTraits<F>::to_real(word & kMantissa), kSmallest * kUnit);
+    const F count = LaneTraits<F>::to_real_or(word, kMantissa, kSmallest * kUnit);
     return minus_two_log_by_table<C::kMantissaBits, F>(count);
   } else {
     const F u = bit_cast<F>((word & kMantissa) | C::kOne) - L(1);
@@ -29,10 +29,15 @@ TFVAE_INLINE F minus_two_log_of_uniform(IntOf<F> word) {
   }
 }
 
+template <class F>
+TFVAE_INLINE F radius(IntOf<F> word) {
+  return LaneTraits<F>::square_root(minus_two_log_of_uniform<F>(word));
+}
+
 // Both words give their low m bits. The first normal is y of the point, the second x.
 template <class F>
 TFVAE_INLINE Point<F> box_muller(IntOf<F> radius_word, IntOf<F> turn_word) {
-  return on_circle<F>(LaneTraits<F>::square_root(minus_two_log_of_uniform<F>(radius_word)), turn_word);
+  return on_circle<F>(radius<F>(radius_word), turn_word);
 }
 
 }  // namespace TFVAE_ISA

@@ -25,7 +25,7 @@ struct FloatFormat<float> {
   static constexpr int32_t kRounderBits = 0x4bc00000;
   static constexpr float kLn2High = 0x1.62e4p-1f;  // Short enough that its product with an exponent is exact.
   static constexpr float kLn2Low = 0x1.7f7d1cp-20f;
-  static constexpr float kLn2 = 0x1.62e43p-1f;  // Nearer than most: relative error 3e-9.
+  static constexpr float kLn2 = 0x1.62e43p-1f;  // Nearer than most: it exceeds ln 2 by very nearly 2^-29.
   static constexpr float kLog2E = 0x1.715476p0f;
   static constexpr float kExpHighest = 89.0f;  // exp is inf from here up, 0 from kExpLowest down.
   static constexpr float kExpLowest = -104.0f;
@@ -49,6 +49,14 @@ struct FloatFormat<double> {
 template <class F>
 using Format = FloatFormat<LaneOf<F>>;
 
+// x / 2 = n ln 2 + r / 2 for an even n, and what a polynomial makes of r.
+template <class F>
+struct ReducedExponential {
+  F rounded;               // n + kRounder
+  F minus_one;             // exp(r / 2) - 1
+  F minus_one_minus_half;  // exp(r / 2) - 1 - r / 2
+};
+
 // exp(x / 2), and near 0, where it would cancel, exp(x / 2) - 1 and exp(x / 2) - 1 - x / 2.
 template <class F>
 struct HalfExponential {
@@ -58,10 +66,22 @@ struct HalfExponential {
   F minus_one_minus_half;
 };
 
-// x / 2 = n ln 2 + r / 2 for an even n, and exp(x / 2) = exp(r / 2) 2^n: by an instruction, which makes NaN, 0 and inf
-// of n whatever r is, or in two equal factors, because 2^n leaves the range of normal numbers before exp(x / 2) does.
+// x - 2 n ln 2 for n = rounded - kRounder. Processors that scale have units that add beside those that multiply: for
+// float, n times the excess of 2 kLn2, which is 2^-28, is a difference of numbers with another exponent, and added. Its
+// error is 1e-10 n.
 template <class F>
-TFVAE_INLINE HalfExponential<F> half_exponential(F x) {
+TFVAE_INLINE F remainder(F x, F rounded, F n) {
+  using C = Format<F>;
+  if constexpr (LaneTraits<F>::kScales && sizeof(LaneOf<F>) == 4) {
+    const F scaled = bit_cast<F>(bit_cast<IntOf<F>>(rounded) - (28 << C::kMantissaBits));
+    return (x - n * (2 * C::kLn2)) + (scaled - C::kRounder / (1 << 28));
+  } else {
+    return (x - n * (2 * C::kLn2High)) - n * (2 * C::kLn2Low);
+  }
+}
+
+template <class F>
+TFVAE_INLINE ReducedExponential<F> reduced_exponential(F x) {
   using C = Format<F>;
   using L = LaneOf<F>;
   F limited = x;
@@ -69,20 +89,32 @@ TFVAE_INLINE HalfExponential<F> half_exponential(F x) {
     limited = LaneTraits<F>::at_least(LaneTraits<F>::at_most(x, 2 * C::kExpHighest), 2 * C::kExpLowest);
   }
   const F rounded = limited * (C::kLog2E / 2) + C::kRounder;
-  const F n = rounded - C::kRounder;
-  F r = (limited - n * (2 * C::kLn2High)) - n * (2 * C::kLn2Low);
-  if constexpr (LaneTraits<F>::kScales) r = LaneTraits<F>::limit(r, L(2));
+  const F r = remainder<F>(limited, rounded, rounded - C::kRounder);
   const F excess = r * r * Tails<L>::template half_exp<F>(r);
-  const F minus_one = r * L(0.5) + excess;
+  return {rounded, r * L(0.5) + excess, excess};
+}
+
+// exp(x / 2) = exp(r / 2) 2^n: by an instruction, which makes NaN, 0 and inf of n whatever exp(r / 2) is, if only it is
+// positive and finite; or in two equal factors, because 2^n leaves the range of normal numbers before exp(x / 2) does.
+template <class F>
+TFVAE_INLINE HalfExponential<F> half_exponential(const ReducedExponential<F>& e) {
+  using C = Format<F>;
+  using L = LaneOf<F>;
+  const F n = e.rounded - C::kRounder;
   F value;
   if constexpr (LaneTraits<F>::kScales) {
-    value = LaneTraits<F>::scale(minus_one + L(1), n);
+    value = LaneTraits<F>::scale(LaneTraits<F>::positive_up_to(e.minus_one + L(1), L(4)), n);
   } else {
-    const IntOf<F> half_n = bit_cast<IntOf<F>>(rounded) - C::kRounderBits;
+    const IntOf<F> half_n = bit_cast<IntOf<F>>(e.rounded) - C::kRounderBits;
     const F factor = bit_cast<F>((half_n + C::kExponentBias) << C::kMantissaBits);
-    value = (minus_one * factor + factor) * factor;
+    value = (e.minus_one * factor + factor) * factor;
   }
-  return {value, n == L(0), minus_one, excess};
+  return {value, n == L(0), e.minus_one, e.minus_one_minus_half};
+}
+
+template <class F>
+TFVAE_INLINE HalfExponential<F> half_exponential(F x) {
+  return half_exponential<F>(reduced_exponential<F>(x));
 }
 
 // exp(x). A doubled x is exact.

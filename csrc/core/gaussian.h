@@ -55,18 +55,18 @@ struct Sample {
   TFVAE_INLINE F kl() const { return (square_distance + excess) * LaneOf<F>(0.5); }
 };
 
+// Here and below h is half_exponential(log_var).
 template <class F>
-TFVAE_INLINE Sample<F> sample(F mean, F log_var, F eps) {
-  const HalfExponential<F> h = half_exponential<F>(log_var);
+TFVAE_INLINE Sample<F> sample(F mean, F log_var, const HalfExponential<F>& h, F eps) {
   return {mean + h.value * eps, mean * mean, variance_excess<F>(log_var, h)};
 }
 
 template <class F>
-TFVAE_INLINE Sample<F> sample(F mean, F log_var, F eps, const Prior<F>& prior) {
-  const F sigma = half_exponential<F>(log_var).value;
+TFVAE_INLINE Sample<F> sample(F mean, F log_var, const HalfExponential<F>& h, F eps, const Prior<F>& prior) {
   const F distance = mean - prior.mean;
   const F l = log_var - prior.log_var;
-  return {mean + sigma * eps, distance * distance * precision<F>(prior), variance_excess<F>(l, half_exponential<F>(l))};
+  return {mean + h.value * eps, distance * distance * precision<F>(prior),
+          variance_excess<F>(l, half_exponential<F>(l))};
 }
 
 template <class F>
@@ -76,8 +76,7 @@ struct Gradients {
 };
 
 template <class F>
-TFVAE_INLINE Gradients<F> gradients(F mean, F log_var, F eps, F dz, F dkl) {
-  const HalfExponential<F> h = half_exponential<F>(log_var);
+TFVAE_INLINE Gradients<F> gradients(F mean, const HalfExponential<F>& h, F eps, F dz, F dkl) {
   return {dz + dkl * mean, (dz * (h.value * eps) + dkl * variance_minus_one<F>(h)) * LaneOf<F>(0.5)};
 }
 
@@ -88,13 +87,13 @@ struct PriorGradients {
 };
 
 template <class F>
-TFVAE_INLINE PriorGradients<F> gradients(F mean, F log_var, F eps, F dz, F dkl, const Prior<F>& prior) {
-  const F sigma = half_exponential<F>(log_var).value;
+TFVAE_INLINE PriorGradients<F> gradients(F mean, F log_var, const HalfExponential<F>& h, F eps, F dz, F dkl,
+                                         const Prior<F>& prior) {
   const F distance = mean - prior.mean;
   const F pull = distance * precision<F>(prior);
   const F ratio_minus_one = variance_minus_one<F>(half_exponential<F>(log_var - prior.log_var));
   const F half_dkl = dkl * LaneOf<F>(0.5);
-  return {{dz + dkl * pull, dz * (sigma * eps) * LaneOf<F>(0.5) + half_dkl * ratio_minus_one},
+  return {{dz + dkl * pull, dz * (h.value * eps) * LaneOf<F>(0.5) + half_dkl * ratio_minus_one},
           {-dkl * pull, -half_dkl * (ratio_minus_one + distance * pull)}};
 }
 

@@ -18,6 +18,8 @@
 #else
 #define TFVAE_INLINE inline __attribute__((always_inline))
 #endif
+// After the parameters of a lambda that stands in a loop.
+#define TFVAE_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace tfvae {
 namespace TFVAE_ISA {
@@ -35,9 +37,10 @@ constexpr bool kFusesMultiplyAdd = false;
 //   at_most, at_least: a limit that lets NaN through.
 //   square_root: of x from 2^-100 up, below infinity.
 //   select_by_sign: a where the integer is negative, else b.
-//   scale, where kScales: x 2^n, rounded once, for any n.  limit, there too: x with a magnitude of at most the limit,
-//   which may lose NaN.
-//   Where kTables: lookup(table, index): table[index modulo 16].  multiply_add: a b + c, rounded once.  exponent and
+//   scale, where kScales: x 2^n, rounded once, for any n.  positive_up_to, there too: x, and the limit where x is more,
+//   or negative, or NaN.
+//   Where kTables: to_real_or(x, mask, other): the bits of x under the mask as a number, and other where these are 0.
+//   lookup(table, index): table[index modulo 16].  multiply_add: a b + c, rounded once.  exponent and
 //   fraction of a positive normal x: the greatest k with 2^k <= x, and x / 2^(k + 1).
 template <class F>
 struct LaneTraits;

@@ -7,6 +7,7 @@
 #include "csrc/core/gaussian.h"
 #include "csrc/core/params.h"
 #include "csrc/cpu/elements.h"
+#include "csrc/cpu/exponentials.h"
 #include "csrc/cpu/noise.h"
 #include "csrc/cpu/partition.h"
 #include "csrc/cpu/prior.h"
@@ -26,21 +27,22 @@ template <class T, bool kStreamed, class PriorPlace, class Out>
 TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range, const Arithmetic<T>* eps,
                                     const Arithmetic<T>* dkl, const PriorPlace& prior,
                                     const PriorGradientPlace<Out>& dprior) {
-  using V = VectorOf<Arithmetic<T>>;
   const T* mean = static_cast<const T*>(p.mean) + range.begin;
   const T* log_var = static_cast<const T*>(p.log_var) + range.begin;
   const T* dz = static_cast<const T*>(p.dz) + range.begin;
   const Output<kStreamed, T> dmean = {static_cast<T*>(p.dmean) + range.begin};
   const Output<kStreamed, T> dlog_var = {static_cast<T*>(p.dlog_var) + range.begin};
-  for_vectors<V>(range.size(), [&](int64_t i, auto access) {
+  with_half_exponentials(log_var, range.size(), [&](int64_t i, auto access, auto h) TFVAE_INLINE_LAMBDA {
+    using V = typename decltype(access)::Vector;
+    const HalfExponential<V> half = h();
     const V m = access.get(mean + i), l = access.get(log_var + i), e = access.get(eps + i);
     const V gz = access.get(dz + i), gkl = access.get(dkl + i);
     if constexpr (std::is_same_v<PriorPlace, NoPrior>) {
-      const Gradients<V> g = gradients<V>(m, l, e, gz, gkl);
+      const Gradients<V> g = gradients<V>(m, half, e, gz, gkl);
       access.put(dmean + i, g.mean);
       access.put(dlog_var + i, g.log_var);
     } else {
-      const PriorGradients<V> g = gradients<V>(m, l, e, gz, gkl, prior_vector<V>(access, prior, i));
+      const PriorGradients<V> g = gradients<V>(m, l, half, e, gz, gkl, prior_vector<V>(access, prior, i));
       access.put(dmean + i, g.q.mean);
       access.put(dlog_var + i, g.q.log_var);
       access.put(dprior.mean + i, g.prior.mean);

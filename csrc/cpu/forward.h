@@ -5,6 +5,7 @@
 #include "csrc/core/gaussian.h"
 #include "csrc/core/params.h"
 #include "csrc/cpu/elements.h"
+#include "csrc/cpu/exponentials.h"
 #include "csrc/cpu/noise.h"
 #include "csrc/cpu/partition.h"
 #include "csrc/cpu/prior.h"
@@ -14,8 +15,8 @@ namespace tfvae {
 namespace TFVAE_ISA {
 
 template <class V>
-TFVAE_INLINE Sample<V> sample(V mean, V log_var, V eps, NoPrior) {
-  return sample<V>(mean, log_var, eps);
+TFVAE_INLINE Sample<V> sample(V mean, V log_var, const HalfExponential<V>& h, V eps, NoPrior) {
+  return sample<V>(mean, log_var, h, eps);
 }
 
 // z of `count` elements of the range from `first` on; calls take(i, access, sample) for vectors of them.
@@ -25,11 +26,11 @@ TFVAE_INLINE void forward_elements(const ForwardParams& p, const Range& range, i
   const T* mean = static_cast<const T*>(p.mean) + range.begin;
   const T* log_var = static_cast<const T*>(p.log_var) + range.begin;
   const Output<kStreamed, T> z = {static_cast<T*>(p.z) + range.begin};
-  for_vectors<VectorOf<Arithmetic<T>>, kTogether>(count, [&](int64_t offset, auto access) {
+  with_half_exponentials(log_var + first, count, [&](int64_t offset, auto access, auto h) TFVAE_INLINE_LAMBDA {
     using V = typename decltype(access)::Vector;
     const int64_t i = first + offset;
-    const Sample<V> s = sample<V>(access.get(mean + i), access.get(log_var + i), access.get(eps + i),
-                                  prior_vector<V>(access, prior, i));
+    const V m = access.get(mean + i), l = access.get(log_var + i), e = access.get(eps + i);
+    const Sample<V> s = sample<V>(m, l, h(), e, prior_vector<V>(access, prior, i));
     access.put(z + i, s.z);
     take(i, access, s);
   });
@@ -38,7 +39,7 @@ TFVAE_INLINE void forward_elements(const ForwardParams& p, const Range& range, i
 // Whether rows are added up on the way. That has a price per row, and a higher one for a part of a vector at its end.
 template <class V>
 TFVAE_INLINE bool adds_rows_up(int64_t width) {
-  return kTogether > 1 && width >= (width % kLanes<V> == 0 ? 4 : 32) * kLanes<V>;
+  return !kStaged && width >= (width % kLanes<V> == 0 ? 4 : 32) * kLanes<V>;
 }
 
 template <class T, bool kStreamed>
@@ -52,15 +53,15 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
   A* kl = static_cast<A*>(p.kl);
   with_prior<T>(p, range, [&](auto prior) {
     if (p.per_dimension) {
-      forward_elements<T, kStreamed>(
-          p, range, 0, range.size(), noise.data(), prior,
-          [&](int64_t i, auto access, const auto& s) { access.put(kl + range.begin + i, s.kl()); });
+      forward_elements<T, kStreamed>(p, range, 0, range.size(), noise.data(), prior,
+                                     [&](int64_t i, auto access, const auto& s)
+                                         TFVAE_INLINE_LAMBDA { access.put(kl + range.begin + i, s.kl()); });
     } else if (adds_rows_up<V>(range.width())) {
       A* sums = cut.units_per_row > 1 ? partials + unit : kl + range.row;
       for (int64_t row = 0; row < range.rows; ++row) {
         RowSum<V> squares, excesses;
         forward_elements<T, kStreamed>(p, range, row * range.width(), range.width(), noise.data(), prior,
-                                       [&](int64_t, auto access, const auto& s) {
+                                       [&](int64_t, auto access, const auto& s) TFVAE_INLINE_LAMBDA {
                                          squares.add(access, s.square_distance);
                                          excesses.add(access, s.excess);
                                        });
@@ -70,7 +71,8 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
     } else {
       alignas(64) A terms[kUnitSize + kLanes<V>];
       forward_elements<T, kStreamed>(p, range, 0, range.size(), noise.data(), prior,
-                                     [&](int64_t i, auto access, const auto& s) { access.put(terms + i, s.kl()); });
+                                     [&](int64_t i, auto access, const auto& s)
+                                         TFVAE_INLINE_LAMBDA { access.put(terms + i, s.kl()); });
       if (cut.units_per_row > 1) {
         partials[unit] = sum(terms, range.size());
       } else {

@@ -23,7 +23,7 @@ constexpr int kChainGroups = kLanes<VectorF64>;
 template <class A>
 constexpr int kChains = 4;
 template <>
-constexpr int kChains<double> = kTogether == 1 ? 2 : 4;
+constexpr int kChains<double> = kStaged ? 2 : 4;
 
 // Groups whose words are computed together, and the normals that they give.
 template <class A>
@@ -126,23 +126,39 @@ TFVAE_INLINE void next_words(PhiloxSchedule<A>* schedule, A* out) {
   for (int i = 0; i < kChains<A>; ++i) schedule->put_words(c[i], out + 2 * i * kLanes<VectorOf<A>>);
 }
 
-// Chains whose normals are computed together.
-constexpr int kChainsOfNormals = kTogether;
+// The first (Half = 0) or second vectors of as many chains as are computed together, and what is to stand there.
+template <class A, int Half, class P = Pack<VectorOf<A>, kTogether>>
+TFVAE_INLINE P load_chains(const A* block) {
+  constexpr int W = kLanes<VectorOf<A>>;
+  P v;
+  for (int i = 0; i < kTogether; ++i) v.part[i] = load<VectorOf<A>>(block + (2 * i + Half) * W);
+  return v;
+}
+template <class A, int Half, class P>
+TFVAE_INLINE void store_chains(A* block, P v) {
+  constexpr int W = kLanes<VectorOf<A>>;
+  for (int i = 0; i < kTogether; ++i) store(block + (2 * i + Half) * W, v.part[i]);
+}
 
-// Replaces the words of some chains by their normals, in element order.
+template <class A, class P = Pack<VectorOf<A>, kTogether>>
+TFVAE_INLINE P radii(const A* block) {
+  return radius<P>(bit_cast<IntOf<P>>(load_chains<A, 0>(block)));
+}
+
+// Replaces the words of `size` normals by these, in element order.
 template <class A>
-TFVAE_INLINE void normals_of_chains(A* block) {
-  using V = VectorOf<A>;
-  constexpr int W = kLanes<V>, N = kChainsOfNormals;
-  Pack<IntOf<V>, N> radius, turn;
-  for (int i = 0; i < N; ++i) {
-    radius.part[i] = bit_cast<IntOf<V>>(load<V>(block + i * 2 * W));
-    turn.part[i] = bit_cast<IntOf<V>>(load<V>(block + i * 2 * W + W));
+TFVAE_INLINE void normals_of_words(A* words, int64_t size) {
+  using P = Pack<VectorOf<A>, kTogether>;
+  constexpr int64_t kStep = 2 * kLanes<VectorOf<A>> * kTogether;
+  static_assert(kBlockSize<A> % kStep == 0, "words are made in whole blocks");
+  if constexpr (kStaged) {
+    for (A* block = words; block < words + size; block += kStep) store_chains<A, 0>(block, radii<A>(block));
   }
-  const Point<Pack<V, N>> n = box_muller<Pack<V, N>>(radius, turn);
-  for (int i = 0; i < N; ++i) {
-    store(block + i * 2 * W, interleave_low(n.y.part[i], n.x.part[i]));
-    store(block + i * 2 * W + W, interleave_high(n.y.part[i], n.x.part[i]));
+  for (A* block = words; block < words + size; block += kStep) {
+    const P r = kStaged ? load_chains<A, 0>(block) : radii<A>(block);
+    const Point<P> n = on_circle<P>(r, bit_cast<IntOf<P>>(load_chains<A, 1>(block)));
+    store_chains<A, 0>(block, interleave_low(n.y, n.x));
+    store_chains<A, 1>(block, interleave_high(n.y, n.x));
   }
 }
 
@@ -161,8 +177,7 @@ class NoiseBlock {
       next_words(&schedule, buffer_ + done);
     }
     // A second pass, because the two kinds of work together want more registers than there are.
-    constexpr int64_t kStep = 2 * kLanes<VectorOf<A>> * kChainsOfNormals;
-    for (int64_t done = 0; done < size; done += kStep) normals_of_chains(buffer_ + done);
+    normals_of_words(buffer_, size);
     start_ = buffer_ + lead;
   }
   // Readable for whole vectors past the last element.

@@ -102,16 +102,28 @@ struct LaneTraits<Pack<V, N>> {
   static TFVAE_INLINE P square_root(P x) { return each(One::square_root, x); }
   static TFVAE_INLINE P at_most(P x, Scalar limit) { return each(One::at_most, x, limit); }
   static TFVAE_INLINE P at_least(P x, Scalar limit) { return each(One::at_least, x, limit); }
-  static TFVAE_INLINE P limit(P x, Scalar limit) { return each(One::limit, x, limit); }
+  static TFVAE_INLINE P positive_up_to(P x, Scalar limit) { return each(One::positive_up_to, x, limit); }
   static TFVAE_INLINE P scale(P x, P n) { return each(One::scale, x, n); }
   static TFVAE_INLINE P multiply_add(P a, P b, P c) { return each(One::multiply_add, a, b, c); }
   static TFVAE_INLINE P exponent(P x) { return each(One::exponent, x); }
+  static TFVAE_INLINE P to_real_or(Int x, IntOf<Scalar> mask, Scalar other) {
+    return each(One::to_real_or, x, mask, other);
+  }
   static TFVAE_INLINE P fraction(P x) { return each(One::fraction, x); }
   static TFVAE_INLINE P lookup(const Scalar (&table)[16], Int index) {
     return each([](typename One::Int i, const Scalar(*t)[16]) { return One::lookup(*t, i); }, index, &table);
   }
   static TFVAE_INLINE P select_by_sign(Int sign, P a, P b) { return each(One::select_by_sign, sign, a, b); }
 };
+
+template <class V, int N>
+TFVAE_INLINE Pack<V, N> interleave_low(Pack<V, N> a, Pack<V, N> b) {
+  return each([](V x, V y) { return interleave_low(x, y); }, a, b);
+}
+template <class V, int N>
+TFVAE_INLINE Pack<V, N> interleave_high(Pack<V, N> a, Pack<V, N> b) {
+  return each([](V x, V y) { return interleave_high(x, y); }, a, b);
+}
 
 template <int Half>
 struct HalvesOfLanes {
@@ -135,7 +147,7 @@ struct Memory<Pack<V, N>, T> {
     return v;
   }
   static TFVAE_INLINE auto bits(Pack<V, N> v) {
-    if constexpr (std::is_same_v<T, BFloat16>) {
+    if constexpr (std::is_same_v<T, BFloat16> && !kStaged) {
       return bfloat16_bits(v);
     } else {
       return each([](V x) { return Memory<V, T>::bits(x); }, v);

@@ -29,8 +29,11 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-// Vectors that are worth computing together: more than one where there are registers for them, 32 instead of 16.
-constexpr int kTogether = kVectorBytes == 64 ? 2 : 1;
+// Vectors that are computed together.
+constexpr int kTogether = 2;
+// Whether long computations are cut into several loops (csrc/cpu/exponentials.h says why): not with AVX-512, whose
+// units two vectors at a time keep busy, and whose loads and stores of whole lines would cost more than they bring.
+constexpr bool kStaged = kVectorBytes < 64;
 
 typedef float VectorF32 __attribute__((vector_size(kVectorBytes)));
 typedef double VectorF64 __attribute__((vector_size(kVectorBytes)));
@@ -74,11 +77,14 @@ TFVAE_INLINE __m512 hardware_max(__m512 a, __m512 b) { return _mm512_maskz_max_p
 TFVAE_INLINE __m512d hardware_min(__m512d a, __m512d b) { return _mm512_maskz_min_pd(0xff, a, b); }
 TFVAE_INLINE __m512d hardware_max(__m512d a, __m512d b) { return _mm512_maskz_max_pd(0xff, a, b); }
 TFVAE_INLINE __m512i hardware_multiply(__m512i a, __m512i b) { return _mm512_maskz_mul_epu32(0xff, a, b); }
+// As integers, which four units of a Zen 4 choose from, and of numbers two.
 TFVAE_INLINE __m512 hardware_select(VectorI32 sign, __m512 a, __m512 b) {
-  return _mm512_mask_blend_ps(_mm512_movepi32_mask(bit_cast<__m512i>(sign)), b, a);
+  const __mmask16 negative = _mm512_movepi32_mask(bit_cast<__m512i>(sign));
+  return bit_cast<__m512>(_mm512_mask_blend_epi32(negative, bit_cast<__m512i>(b), bit_cast<__m512i>(a)));
 }
 TFVAE_INLINE __m512d hardware_select(VectorI64 sign, __m512d a, __m512d b) {
-  return _mm512_mask_blend_pd(_mm512_movepi64_mask(bit_cast<__m512i>(sign)), b, a);
+  const __mmask8 negative = _mm512_movepi64_mask(bit_cast<__m512i>(sign));
+  return bit_cast<__m512d>(_mm512_mask_blend_epi64(negative, bit_cast<__m512i>(b), bit_cast<__m512i>(a)));
 }
 #define TFVAE_HARDWARE_HALF
 TFVAE_INLINE VectorF32 hardware_widen_half(VectorU16 x) { return _mm512_maskz_cvtph_ps(0xffff, bit_cast<__m256i>(x)); }
@@ -103,9 +109,13 @@ TFVAE_INLINE VectorU16 hardware_narrow_upper(VectorI32 x) {
 #define TFVAE_HARDWARE_SCALE
 TFVAE_INLINE __m512 hardware_scale(__m512 x, __m512 n) { return _mm512_maskz_scalef_ps(0xffff, x, n); }
 TFVAE_INLINE __m512d hardware_scale(__m512d x, __m512d n) { return _mm512_maskz_scalef_pd(0xff, x, n); }
-// Of the two the magnitude that is less, with the sign of x; the limit if x is NaN.
-TFVAE_INLINE __m512 hardware_limit(__m512 x, __m512 limit) { return _mm512_maskz_range_ps(0xffff, x, limit, 2); }
-TFVAE_INLINE __m512d hardware_limit(__m512d x, __m512d limit) { return _mm512_maskz_range_pd(0xff, x, limit, 2); }
+// As unsigned integers, the patterns of negative numbers and NaN are more than those of positive numbers.
+TFVAE_INLINE __m512 hardware_positive(__m512 x, __m512 limit) {
+  return bit_cast<__m512>(_mm512_maskz_min_epu32(0xffff, bit_cast<__m512i>(x), bit_cast<__m512i>(limit)));
+}
+TFVAE_INLINE __m512d hardware_positive(__m512d x, __m512d limit) {
+  return bit_cast<__m512d>(_mm512_maskz_min_epu64(0xff, bit_cast<__m512i>(x), bit_cast<__m512i>(limit)));
+}
 #define TFVAE_HARDWARE_STREAM
 TFVAE_INLINE void hardware_stream(void* to, __m512i v) { _mm512_stream_si512(static_cast<__m512i*>(to), v); }
 TFVAE_INLINE void hardware_stream(void* to, __m256i v) { _mm256_stream_si256(static_cast<__m256i*>(to), v); }
@@ -196,7 +206,7 @@ constexpr bool kHardwareScales = false;
 template <class V>
 V hardware_scale(V x, V n);
 template <class V>
-V hardware_limit(V x, V limit);
+V hardware_positive(V x, V limit);
 #endif
 
 // A store around the caches, of a whole or half a vector, to an address that is a multiple of its size. After the last
@@ -228,10 +238,16 @@ struct LaneTraits<VectorF32> {
   static TFVAE_INLINE VectorF32 square_root(VectorF32 x) { return hardware_sqrt(x); }
   static TFVAE_INLINE VectorF32 at_most(VectorF32 x, float limit) { return hardware_min(VectorF32() + limit, x); }
   static TFVAE_INLINE VectorF32 at_least(VectorF32 x, float limit) { return hardware_max(VectorF32() + limit, x); }
-  static TFVAE_INLINE VectorF32 limit(VectorF32 x, float limit) { return hardware_limit(x, VectorF32() + limit); }
+  static TFVAE_INLINE VectorF32 positive_up_to(VectorF32 x, float limit) {
+    return hardware_positive(x, VectorF32() + limit);
+  }
 #ifdef TFVAE_HARDWARE_TABLES
   static constexpr bool kTables = true;
   static TFVAE_INLINE VectorF32 multiply_add(VectorF32 a, VectorF32 b, VectorF32 c) { return _mm512_fmadd_ps(a, b, c); }
+  static TFVAE_INLINE VectorF32 to_real_or(VectorI32 x, int32_t mask, float other) {
+    const __mmask16 any = _mm512_test_epi32_mask(bit_cast<__m512i>(x), bit_cast<__m512i>(VectorI32() + mask));
+    return _mm512_mask_cvtepi32_ps(VectorF32() + other, any, bit_cast<__m512i>(x & mask));
+  }
   static TFVAE_INLINE VectorF32 exponent(VectorF32 x) { return _mm512_maskz_getexp_ps(0xffff, x); }
   static TFVAE_INLINE VectorF32 fraction(VectorF32 x) {
     return _mm512_maskz_getmant_ps(0xffff, x, _MM_MANT_NORM_p5_1, _MM_MANT_SIGN_src);
@@ -261,7 +277,9 @@ struct LaneTraits<VectorF64> {
   static TFVAE_INLINE VectorF64 at_most(VectorF64 x, double limit) { return hardware_min(VectorF64() + limit, x); }
   static TFVAE_INLINE VectorF64 at_least(VectorF64 x, double limit) { return hardware_max(VectorF64() + limit, x); }
   static constexpr bool kTables = false;
-  static TFVAE_INLINE VectorF64 limit(VectorF64 x, double limit) { return hardware_limit(x, VectorF64() + limit); }
+  static TFVAE_INLINE VectorF64 positive_up_to(VectorF64 x, double limit) {
+    return hardware_positive(x, VectorF64() + limit);
+  }
   static TFVAE_INLINE VectorF64 scale(VectorF64 x, VectorF64 n) { return hardware_scale(x, n); }
   static TFVAE_INLINE VectorF64 select_by_sign(VectorI64 sign, VectorF64 a, VectorF64 b) {
     return hardware_select(sign, a, b);

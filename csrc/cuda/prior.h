@@ -47,10 +47,11 @@ template <PriorShape kShape, class T>
 TFVAE_DEVICE Sample<Arithmetic<T>> sample_at(int i, const Packet<T>& mean, const Packet<T>& log_var,
                                              const Packet<T>& eps, const PriorPacket<T>& prior) {
   using A = Arithmetic<T>;
+  const HalfExponential<A> h = half_exponential<A>(log_var.at[i]);
   if constexpr (kShape == PriorShape::kNone) {
-    return sample<A>(mean.at[i], log_var.at[i], eps.at[i]);
+    return sample<A>(mean.at[i], log_var.at[i], h, eps.at[i]);
   } else {
-    return sample<A>(mean.at[i], log_var.at[i], eps.at[i], Prior<A>{prior.mean.at[i], prior.log_var.at[i]});
+    return sample<A>(mean.at[i], log_var.at[i], h, eps.at[i], Prior<A>{prior.mean.at[i], prior.log_var.at[i]});
   }
 }
 
@@ -59,10 +60,12 @@ TFVAE_DEVICE PriorGradients<Arithmetic<T>> gradients_at(int i, const Packet<T>& 
                                                         const Packet<T>& eps, const PriorPacket<T>& prior,
                                                         Arithmetic<T> dz, Arithmetic<T> dkl) {
   using A = Arithmetic<T>;
+  const HalfExponential<A> h = half_exponential<A>(log_var.at[i]);
   if constexpr (kShape == PriorShape::kNone) {
-    return {gradients<A>(mean.at[i], log_var.at[i], eps.at[i], dz, dkl), {}};
+    return {gradients<A>(mean.at[i], h, eps.at[i], dz, dkl), {}};
   } else {
-    return gradients<A>(mean.at[i], log_var.at[i], eps.at[i], dz, dkl, Prior<A>{prior.mean.at[i], prior.log_var.at[i]});
+    return gradients<A>(mean.at[i], log_var.at[i], h, eps.at[i], dz, dkl,
+                        Prior<A>{prior.mean.at[i], prior.log_var.at[i]});
   }
 }
 
