@@ -18,8 +18,13 @@
 #else
 #define TFVAE_INLINE inline __attribute__((always_inline))
 #endif
-// After the parameters of a lambda that stands in a loop.
+// After the parameters of a lambda that stands in a loop. Not without optimisation, where inlining makes nothing but
+// work for the compiler.
+#ifdef __OPTIMIZE__
 #define TFVAE_INLINE_LAMBDA __attribute__((always_inline))
+#else
+#define TFVAE_INLINE_LAMBDA
+#endif
 
 namespace tfvae {
 namespace TFVAE_ISA {
