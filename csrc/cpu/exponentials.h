@@ -2,8 +2,6 @@
 #ifndef TFVAE_CPU_EXPONENTIALS_H_
 #define TFVAE_CPU_EXPONENTIALS_H_
 
-#include <algorithm>
-
 #include "csrc/core/elementary.h"
 #include "csrc/cpu/elements.h"
 
@@ -29,7 +27,7 @@ TFVAE_INLINE void with_half_exponentials(const T* log_var, int64_t count, Body b
     constexpr int64_t kStage = 512;
     alignas(64) Arithmetic<T> rounded[kStage], minus_one[kStage], minus_one_minus_half[kStage];
     for (int64_t begin = 0; begin < count; begin += kStage) {
-      const int64_t size = std::min(kStage, count - begin);
+      const int64_t size = count - begin < kStage ? count - begin : kStage;
       for_vectors<V, kTogether>(size, [&](int64_t i, auto access) TFVAE_INLINE_LAMBDA {
         using W = typename decltype(access)::Vector;
         const ReducedExponential<W> e = reduced_exponential<W>(access.get(log_var + begin + i));

@@ -200,7 +200,7 @@ def test_a_run_goes_on_with_data_that_were_moved(tfvae_command, monkeypatch, tmp
     code, _, err = tfvae_command("train", "--output", copy, "--resume", "--epochs", "1")
     assert code == 2
     assert "before.npz'. Give one of" in err
-    assert "if it was moved, give its new path with --data" in err
+    assert "were moved, give their new path with --data" in err
     monkeypatch.setattr(_train, "_write_results", lambda session: None)
     assert tfvae_command("train", "--output", copy, "--resume", "--epochs", "1", "--data", data_file)[0] == 0
     settings = json.loads((copy / "run.json").read_text())["settings"]

@@ -91,7 +91,7 @@ def prepare_again(run: Run, settings: Settings, folder: Path, otherwise: str) ->
         parts = prepare(settings.data, settings.likelihood)
     except FileNotFoundError as error:
         raise UsageError(
-            f"{one_line(error)} The run in {folder} was begun with it: if it was moved, give its new path with --data."
+            f"{one_line(error)} If the data of the run in {folder} were moved, give their new path with --data."
         ) from error
     if parts.digest() != run.data_sha256:
         raise UsageError(
