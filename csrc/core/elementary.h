@@ -66,9 +66,9 @@ struct HalfExponential {
   F minus_one_minus_half;
 };
 
-// x - 2 n ln 2 for n = rounded - kRounder. Processors that scale have units that add beside those that multiply: for
-// float, n times the excess of 2 kLn2, which is 2^-28, is a difference of numbers with another exponent, and added. Its
-// error is 1e-10 n.
+// x - 2 n ln 2 for n = rounded - kRounder. With AVX-512, because a Zen 4 has units that add beside those that multiply,
+// the second product is none for float: 2 kLn2 exceeds 2 ln 2 by 2^-28, to 1e-10, and n times that is n with another
+// exponent.
 template <class F>
 TFVAE_INLINE F remainder(F x, F rounded, F n) {
   using C = Format<F>;

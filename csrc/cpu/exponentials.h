@@ -13,8 +13,8 @@ namespace TFVAE_ISA {
 // to a tenth.
 //
 // An element is one long chain of operations that wait for each other, and a processor looks for others only so many
-// instructions ahead: 64 to 100, hardly more than one vector takes. Cut in two, with what passes from one loop to the
-// next in the first-level cache, twice as many vectors are under way.
+// instructions ahead: 64 on a Zen 3, which is less than two vectors take. Cut in two, with what passes from one loop to
+// the next in the first-level cache, twice as many vectors are under way.
 template <class T, class Body>
 TFVAE_INLINE void with_half_exponentials(const T* log_var, int64_t count, Body body) {
   using V = VectorOf<Arithmetic<T>>;

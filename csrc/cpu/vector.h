@@ -82,7 +82,7 @@ TFVAE_INLINE __m512 hardware_max(__m512 a, __m512 b) { return _mm512_maskz_max_p
 TFVAE_INLINE __m512d hardware_min(__m512d a, __m512d b) { return _mm512_maskz_min_pd(0xff, a, b); }
 TFVAE_INLINE __m512d hardware_max(__m512d a, __m512d b) { return _mm512_maskz_max_pd(0xff, a, b); }
 TFVAE_INLINE __m512i hardware_multiply(__m512i a, __m512i b) { return _mm512_maskz_mul_epu32(0xff, a, b); }
-// As integers, which four units of a Zen 4 choose from, and of numbers two.
+// As integers: a Zen 4 has four units that choose between these, and two for numbers.
 TFVAE_INLINE __m512 hardware_select(VectorI32 sign, __m512 a, __m512 b) {
   const __mmask16 negative = _mm512_movepi32_mask(bit_cast<__m512i>(sign));
   return bit_cast<__m512>(_mm512_mask_blend_epi32(negative, bit_cast<__m512i>(b), bit_cast<__m512i>(a)));

@@ -23,8 +23,18 @@ class Batches(keras.utils.PyDataset):
         return (self.x[16 * index : 16 * index + 16],)
 
 
+class Readable:
+    """An array of another library that NumPy can read, as those of JAX and pandas."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __array__(self, *args, **kwargs):
+        return self.x
+
+
 class Foreign:
-    """An array of another library, which NumPy can read only after ``detach`` and ``cpu`` have been called."""
+    """One as those of PyTorch, which NumPy can read only after ``detach`` and ``cpu`` have been called."""
 
     def __init__(self, x):
         self.x = x
@@ -78,11 +88,12 @@ def test_greys_are_refused_from_every_source_and_binary_data_is_not(vae, source)
     assert np.isfinite(history["val_elbo"]).all()
 
 
-def test_arrays_of_other_libraries_are_read(vae):
+@pytest.mark.parametrize("array", [Readable, Foreign])
+def test_arrays_of_other_libraries_are_read(vae, array):
     greys = np.full([16, 6], 0.5, np.float32)
     for method in (vae.fit, vae.evaluate, vae.train_on_batch, vae.test_on_batch):
         with pytest.raises(ValueError, match=MESSAGE):
-            method(Foreign(greys))
+            method(array(greys))
 
 
 @pytest.mark.parametrize("mode", [{"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 2}], ids=str)

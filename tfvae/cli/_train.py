@@ -70,19 +70,19 @@ def _begun(folder: RunFolder, options: dict[str, Any]) -> Session:
 
 
 def _resumed(folder: RunFolder, run: Run, options: dict[str, Any]) -> Session:
-    may_change = {"epochs": options.get("epochs", run.settings.epochs)}
+    changes = {"epochs": options.get("epochs", run.settings.epochs)}
     if "data" in options:  # Moved: prepare_again refuses others.
-        may_change["data"] = _lasting(options["data"])
+        changes["data"] = _lasting(options["data"])
     for name, value in options.items():
         before = getattr(run.settings, name)
-        if name not in may_change and value != before:
+        if name not in changes and value != before:
             option = "--" + name.replace("_", "-")
             raise UsageError(
                 f"{option} is {value} and the run in {folder.path} was begun with {before}. Leave {option} out to go "
                 "on with the run, or begin another in another folder."
             )
     with as_usage_errors():
-        settings = dataclasses.replace(run.settings, **may_change)
+        settings = dataclasses.replace(run.settings, **changes)
         parts = prepare_again(run, settings, folder.path, "begin another run in another folder")
     session = _session(parts, settings, folder)
     session.restore()

@@ -115,7 +115,7 @@ class VAE(WeightedKL, keras.Model):
             network(keras.KerasTensor((None, *family.event_shape), self.compute_dtype), training=False)
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Return the mean of ``p(x|z)`` at the posterior mean, ``[B, *event]``; the bound is no loss of this call."""
+        """Return the mean of ``p(x|z)`` at the posterior mean, ``[B, *event]``. Adds no loss."""
         q = self._posterior(x, training)
         return self.likelihood_family.mean(self._likelihood(self.posterior_family.mean(q), training))
 
