@@ -4,7 +4,9 @@ Needs the compiled module (no TensorFlow), NumPy and a GPU. Passes as in ``bench
 
 - ``native``: the CUDA kernels;
 - ``copy``: a device-to-device copy of as many bytes as the pass moves: the ceiling;
-- ``torch``, ``torch_compile``, ``jax``: the textbook code there, where installed with a GPU.
+- ``torch``, ``torch_compile``, ``jax``: the textbook code there, where installed with a GPU;
+- ``tf_native``, ``tf_native_xla``, ``tf_stock``, ``tf_xla``: TensorFlow graphs of the compiled op and of the textbook
+  code, each also inside XLA, where TensorFlow is installed with a GPU.
 
 Times are the device's, between events, medians over rounds in which the rivals take turns; inputs rotate so that no
 round finds its data in the cache. ``over_copy`` is the share of the copy's bandwidth, ``speedup`` the rival's time over
@@ -28,6 +30,7 @@ import numpy as np
 
 from benchmarks import _gpu, _machine, _report
 from benchmarks._cases import PASSES, Case, Unavailable
+from benchmarks._cases import Inputs as CaseInputs
 
 SHAPES = ((128, 32), (4096, 1024), (16384, 4096), (65536, 1024), (1_000_000, 64))
 LARGE = (16384, 4096)
@@ -75,7 +78,8 @@ def measure(case: Case, which: str, rivals: Sequence[str], rounds: int) -> list[
     for name in rivals:
         try:
             calls[name] = builders[name](case, which)
-            calls[name]()
+            for _ in range(SETS):  # Some compile for every set.
+                calls[name]()
         except Unavailable as reason:
             print(f"  {name}: {reason}")
         except Exception as error:  # A rival that fails must not cost the other rows.
@@ -107,7 +111,7 @@ def measure(case: Case, which: str, rivals: Sequence[str], rounds: int) -> list[
 
 def repeats_of(call: Call) -> int:
     """Return how many calls take some milliseconds, so that the gaps between launches are not what is measured."""
-    return max(1, min(200, round(0.005 / max(seconds_of(call, 1), 1e-6))))
+    return max(1, min(200, round(0.005 / max(seconds_of(call, SETS) / SETS, 1e-6))))
 
 
 def seconds_of(call: Call, repeats: int) -> float:
@@ -126,7 +130,13 @@ def _repeat(call: Call, repeats: int) -> None:
 
 
 def peak_bytes(name: str, call: Call) -> int | str:
-    """Return the most memory that PyTorch held beyond its inputs during a call."""
+    """Return the most memory that PyTorch or TensorFlow held beyond its inputs during a call."""
+    if name.startswith("tf"):
+        memory: Any = importlib.import_module("tensorflow").config.experimental
+        memory.reset_memory_stats("GPU:0")
+        held = memory.get_memory_info("GPU:0")["current"]
+        call()
+        return int(memory.get_memory_info("GPU:0")["peak"] - held)
     if not name.startswith("torch"):
         return ""
     torch: Any = importlib.import_module("torch")
@@ -296,10 +306,44 @@ def _jax(case: Case, which: str) -> Call:
     return lambda: _Waiting(jax, compiled(pull_back, dz, dkl))
 
 
+def _tensorflow(case: Case, which: str, name: str, xla: bool) -> Call:
+    try:
+        tf: Any = importlib.import_module("tensorflow")
+    except ImportError:
+        raise Unavailable("TensorFlow is not installed.") from None
+    if not tf.config.list_physical_devices("GPU"):
+        raise Unavailable("this TensorFlow has no GPU.")
+    from benchmarks import _rivals_tensorflow as rivals
+
+    rival = rivals.GraphRival(getattr(rivals, name), xla=xla, compiled=name == "native")
+    dkl = np.ones(case.z_shape[:1])
+    calls = []
+    for number in range(SETS):
+        with tf.device("GPU:0"):
+            mean, log_var, dz = (
+                0.5 * tf.random.stateless_normal(case.z_shape, [number, i], dtype=case.dtype) for i in range(3)
+            )
+            calls.append(rival.build(CaseInputs(case, mean, log_var, dz, dkl), which, 1))
+    turns = itertools.cycle(calls)
+    return lambda: _Queued(next(turns)())
+
+
+class _Queued:
+    """What a TensorFlow graph returned, which its stream, unknown to the default one, may still compute."""
+
+    def __init__(self, outputs: Any) -> None:
+        self.outputs = outputs
+        self.wait = _gpu.driver().synchronize
+
+
 _RIVALS: Mapping[str, Callable[[Case, str], Call]] = {
     "torch": functools.partial(_torch, compiled=False),
     "torch_compile": functools.partial(_torch, compiled=True),
     "jax": _jax,
+    "tf_native": functools.partial(_tensorflow, name="native", xla=False),
+    "tf_native_xla": functools.partial(_tensorflow, name="native", xla=True),
+    "tf_stock": functools.partial(_tensorflow, name="stock", xla=False),
+    "tf_xla": functools.partial(_tensorflow, name="stock", xla=True),
 }
 
 if __name__ == "__main__":

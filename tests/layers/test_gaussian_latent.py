@@ -145,7 +145,9 @@ def test_modes_agree_after_five_steps_req_23():
         keras.utils.set_random_seed(0)
         model = functional()
         model.compile(keras.optimizers.SGD(0.02), loss="mse", **mode)
-        assert bool(model.jit_compile) == (name == "xla")
+        # Left to itself, Keras compiles for GPUs alone.
+        by_itself = bool(tf.config.list_physical_devices("GPU"))
+        assert bool(model.jit_compile) == {"xla": True, "default": by_itself}.get(name, False)
         history = model.fit(X[:30], X[:30], batch_size=6, shuffle=False, verbose=0).history
         finals[name] = [*model.get_weights(), history["loss"][0]]
     for name, values in finals.items():

@@ -100,7 +100,8 @@ def test_half_precision_z_is_rounded_once(backend, rng):
         wide_z, wide_kl = reparameterize_kl(*wide, seed=SEED)
         with np.errstate(over="ignore"):
             assert np.array_equal(z.numpy(), wide_z.numpy().astype(z.numpy().dtype))
-        assert np.array_equal(kl, wide_kl)
+        # A GPU's kernels may contract other products for another type.
+        np.testing.assert_allclose(kl, wide_kl, rtol=2.0**-22 if "GPU" in kl.device else 0)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

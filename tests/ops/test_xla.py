@@ -255,11 +255,14 @@ def test_calls_that_are_not_the_op_s_are_checked_too(seed, z, kl, message):
         *shape, dtype = text.split("x")
         return [int(size) for size in shape], dtypes[dtype]
 
+    platforms = ["CUDA" if tf.config.list_physical_devices("GPU") else "CPU"]
     shapes, types = zip(parsed(z), parsed(kl), strict=True)
 
     @tf.function(jit_compile=True)
     def function(x, s):
-        return gen_xla_ops.xla_call_module([x, s], version=9, module=module, Sout=shapes, Tout=types, platforms=["CPU"])
+        return gen_xla_ops.xla_call_module(
+            [x, s], version=9, module=module, Sout=shapes, Tout=types, platforms=platforms
+        )
 
     arguments = tf.zeros([2, 3]), tf.zeros(*parsed(seed))
     if message is None:
