@@ -18,13 +18,6 @@
 #else
 #define TFVAE_INLINE inline __attribute__((always_inline))
 #endif
-// After the parameters of a lambda that stands in a loop. Not without optimisation, nor for emulated vectors, where
-// inlining makes nothing but work for the compiler.
-#if defined(__OPTIMIZE__) && !defined(TFVAE_EMULATED_VECTOR_BYTES)
-#define TFVAE_INLINE_LAMBDA __attribute__((always_inline))
-#else
-#define TFVAE_INLINE_LAMBDA
-#endif
 
 namespace tfvae {
 namespace TFVAE_ISA {

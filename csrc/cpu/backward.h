@@ -32,7 +32,7 @@ TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range,
   const T* dz = static_cast<const T*>(p.dz) + range.begin;
   const Output<kStreamed, T> dmean = {static_cast<T*>(p.dmean) + range.begin};
   const Output<kStreamed, T> dlog_var = {static_cast<T*>(p.dlog_var) + range.begin};
-  with_half_exponentials(log_var, range.size(), [&](int64_t i, auto access, auto h) TFVAE_INLINE_LAMBDA {
+  with_half_exponentials(log_var, range.size(), [&](int64_t i, auto access, auto h) {
     using V = typename decltype(access)::Vector;
     const HalfExponential<V> half = h();
     const V m = access.get(mean + i), l = access.get(log_var + i), e = access.get(eps + i);

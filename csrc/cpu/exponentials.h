@@ -19,25 +19,25 @@ template <class T, class Body>
 TFVAE_INLINE void with_half_exponentials(const T* log_var, int64_t count, Body body) {
   using V = VectorOf<Arithmetic<T>>;
   if constexpr (!kStaged) {
-    for_vectors<V, kTogether>(count, [&](int64_t i, auto access) TFVAE_INLINE_LAMBDA {
+    for_vectors<V, kTogether>(count, [&](int64_t i, auto access) {
       using W = typename decltype(access)::Vector;
-      body(i, access, [&]() TFVAE_INLINE_LAMBDA { return half_exponential<W>(access.get(log_var + i)); });
+      body(i, access, [&]() { return half_exponential<W>(access.get(log_var + i)); });
     });
   } else {
     constexpr int64_t kStage = 512;
     alignas(64) Arithmetic<T> rounded[kStage], minus_one[kStage], minus_one_minus_half[kStage];
     for (int64_t begin = 0; begin < count; begin += kStage) {
       const int64_t size = count - begin < kStage ? count - begin : kStage;
-      for_vectors<V, kTogether>(size, [&](int64_t i, auto access) TFVAE_INLINE_LAMBDA {
+      for_vectors<V, kTogether>(size, [&](int64_t i, auto access) {
         using W = typename decltype(access)::Vector;
         const ReducedExponential<W> e = reduced_exponential<W>(access.get(log_var + begin + i));
         store(rounded + i, e.rounded);
         store(minus_one + i, e.minus_one);
         store(minus_one_minus_half + i, e.minus_one_minus_half);
       });
-      for_vectors<V, kTogether>(size, [&](int64_t i, auto access) TFVAE_INLINE_LAMBDA {
+      for_vectors<V, kTogether>(size, [&](int64_t i, auto access) {
         using W = typename decltype(access)::Vector;
-        body(begin + i, access, [&]() TFVAE_INLINE_LAMBDA {
+        body(begin + i, access, [&]() {
           return half_exponential<W>(
               ReducedExponential<W>{load<W>(rounded + i), load<W>(minus_one + i), load<W>(minus_one_minus_half + i)});
         });

@@ -26,7 +26,7 @@ TFVAE_INLINE void forward_elements(const ForwardParams& p, const Range& range, i
   const T* mean = static_cast<const T*>(p.mean) + range.begin;
   const T* log_var = static_cast<const T*>(p.log_var) + range.begin;
   const Output<kStreamed, T> z = {static_cast<T*>(p.z) + range.begin};
-  with_half_exponentials(log_var + first, count, [&](int64_t offset, auto access, auto h) TFVAE_INLINE_LAMBDA {
+  with_half_exponentials(log_var + first, count, [&](int64_t offset, auto access, auto h) {
     using V = typename decltype(access)::Vector;
     const int64_t i = first + offset;
     const V m = access.get(mean + i), l = access.get(log_var + i), e = access.get(eps + i);
@@ -53,15 +53,15 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
   A* kl = static_cast<A*>(p.kl);
   with_prior<T>(p, range, [&](auto prior) {
     if (p.per_dimension) {
-      forward_elements<T, kStreamed>(p, range, 0, range.size(), noise.data(), prior,
-                                     [&](int64_t i, auto access, const auto& s)
-                                         TFVAE_INLINE_LAMBDA { access.put(kl + range.begin + i, s.kl()); });
+      forward_elements<T, kStreamed>(
+          p, range, 0, range.size(), noise.data(), prior,
+          [&](int64_t i, auto access, const auto& s) { access.put(kl + range.begin + i, s.kl()); });
     } else if (adds_rows_up<V>(range.width())) {
       A* sums = cut.units_per_row > 1 ? partials + unit : kl + range.row;
       for (int64_t row = 0; row < range.rows; ++row) {
         RowSum<V> squares, excesses;
         forward_elements<T, kStreamed>(p, range, row * range.width(), range.width(), noise.data(), prior,
-                                       [&](int64_t, auto access, const auto& s) TFVAE_INLINE_LAMBDA {
+                                       [&](int64_t, auto access, const auto& s) {
                                          squares.add(access, s.square_distance);
                                          excesses.add(access, s.excess);
                                        });
@@ -71,8 +71,7 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
     } else {
       alignas(64) A terms[kUnitSize + kLanes<V>];
       forward_elements<T, kStreamed>(p, range, 0, range.size(), noise.data(), prior,
-                                     [&](int64_t i, auto access, const auto& s)
-                                         TFVAE_INLINE_LAMBDA { access.put(terms + i, s.kl()); });
+                                     [&](int64_t i, auto access, const auto& s) { access.put(terms + i, s.kl()); });
       if (cut.units_per_row > 1) {
         partials[unit] = sum(terms, range.size());
       } else {

@@ -14,26 +14,30 @@ namespace TFVAE_ISA {
 
 template <class V, int N>
 struct Pack {
+  static_assert(N == 1 || N == 2);
   V part[N];
 };
 
-template <class V, int N>
-TFVAE_INLINE V part_of(Pack<V, N> x, int i) {
-  return x.part[i];
+template <int I, class V, int N>
+TFVAE_INLINE V part_of(Pack<V, N> x) {
+  return x.part[I];
 }
-template <class X>
-TFVAE_INLINE X part_of(X same, int) {
+template <int I, class X>
+TFVAE_INLINE X part_of(X same) {
   return same;
 }
 
 // function(the parts i of all arguments, of which those that are no pack have one) for every i. Everything goes by
-// value: references leave stores behind that nothing reads.
+// value: references leave stores behind that nothing reads. Without a loop: until it is unrolled, late, compilers see
+// arrays in memory instead of values, take three times as long, and leave functions that they think large uninlined.
 template <class Function, class V, int N, class... More>
 TFVAE_INLINE auto each(Function function, Pack<V, N> first, More... more) {
-  Pack<decltype(function(first.part[0], part_of(more, 0)...)), N> result;
-#pragma GCC unroll 8
-  for (int i = 0; i < N; ++i) result.part[i] = function(first.part[i], part_of(more, i)...);
-  return result;
+  using P = Pack<decltype(function(first.part[0], part_of<0>(more)...)), N>;
+  if constexpr (N == 1) {
+    return P{{function(first.part[0], part_of<0>(more)...)}};
+  } else {
+    return P{{function(first.part[0], part_of<0>(more)...), function(first.part[1], part_of<1>(more)...)}};
+  }
 }
 
 // The type of a vector's lanes, which LaneOf tells of floating-point ones only.
@@ -141,10 +145,11 @@ TFVAE_INLINE VectorHalves bfloat16_bits(Pack<VectorF32, 2> v) {
 template <class V, int N, class T>
 struct Memory<Pack<V, N>, T> {
   static TFVAE_INLINE Pack<V, N> load(const T* from) {
-    Pack<V, N> v;
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) v.part[i] = Memory<V, T>::load(from + i * kLanes<V>);
-    return v;
+    if constexpr (N == 1) {
+      return {{Memory<V, T>::load(from)}};
+    } else {
+      return {{Memory<V, T>::load(from), Memory<V, T>::load(from + kLanes<V>)}};
+    }
   }
   static TFVAE_INLINE auto bits(Pack<V, N> v) {
     if constexpr (std::is_same_v<T, BFloat16> && !kStaged) {
@@ -157,8 +162,8 @@ struct Memory<Pack<V, N>, T> {
 
 template <bool kStreamed, class Bits, int N, class T>
 TFVAE_INLINE void put_bits(T* to, Pack<Bits, N> bits) {
-#pragma GCC unroll 8
-  for (int i = 0; i < N; ++i) put_bits<kStreamed>(to + i * (sizeof(Bits) / sizeof(T)), bits.part[i]);
+  put_bits<kStreamed>(to, bits.part[0]);
+  if constexpr (N == 2) put_bits<kStreamed>(to + sizeof(Bits) / sizeof(T), bits.part[1]);
 }
 
 }  // namespace TFVAE_ISA
