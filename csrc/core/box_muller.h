@@ -21,7 +21,7 @@ TFVAE_INLINE F minus_two_log_of_uniform(IntOf<F> word) {
   constexpr L kSmallest = static_cast<L>(1e-7);
   if constexpr (LaneTraits<F>::kTables) {
     constexpr L kUnit = IntOf<L>(1) << C::kMantissaBits;
-    const F count = LaneTraits<F>::to_real_or(word, kMantissa, kSmallest * kUnit);
+    const F count = LaneTraits<F>::at_least(LaneTraits<F>::to_real(word & kMantissa), kSmallest * kUnit);
     return minus_two_log_by_table<C::kMantissaBits, F>(count);
   } else {
     const F u = bit_cast<F>((word & kMantissa) | C::kOne) - L(1);

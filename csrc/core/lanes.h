@@ -37,8 +37,7 @@ constexpr bool kFusesMultiplyAdd = false;
 //   select_by_sign: a where the integer is negative, else b.
 //   scale, where kScales: x 2^n, rounded once, for any n.  positive_up_to, there too: x, and the limit where x is more,
 //   or negative, or NaN.
-//   Where kTables: to_real_or(x, mask, other): the bits of x under the mask as a number, and other where these are 0.
-//   lookup(table, index): table[index modulo 16].  multiply_add: a b + c, rounded once.  exponent and
+//   Where kTables: lookup(table, index): table[index modulo 16].  multiply_add: a b + c, rounded once.  exponent and
 //   fraction of a positive normal x: the greatest k with 2^k <= x, and x / 2^(k + 1).
 template <class F>
 struct LaneTraits;

@@ -110,9 +110,6 @@ struct LaneTraits<Pack<V, N>> {
   static TFVAE_INLINE P scale(P x, P n) { return each(One::scale, x, n); }
   static TFVAE_INLINE P multiply_add(P a, P b, P c) { return each(One::multiply_add, a, b, c); }
   static TFVAE_INLINE P exponent(P x) { return each(One::exponent, x); }
-  static TFVAE_INLINE P to_real_or(Int x, IntOf<Scalar> mask, Scalar other) {
-    return each(One::to_real_or, x, mask, other);
-  }
   static TFVAE_INLINE P fraction(P x) { return each(One::fraction, x); }
   static TFVAE_INLINE P lookup(const Scalar (&table)[16], Int index) {
     return each([](typename One::Int i, const Scalar(*t)[16]) { return One::lookup(*t, i); }, index, &table);

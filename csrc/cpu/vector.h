@@ -249,10 +249,6 @@ struct LaneTraits<VectorF32> {
 #ifdef TFVAE_HARDWARE_TABLES
   static constexpr bool kTables = true;
   static TFVAE_INLINE VectorF32 multiply_add(VectorF32 a, VectorF32 b, VectorF32 c) { return _mm512_fmadd_ps(a, b, c); }
-  static TFVAE_INLINE VectorF32 to_real_or(VectorI32 x, int32_t mask, float other) {
-    const __mmask16 any = _mm512_test_epi32_mask(bit_cast<__m512i>(x), bit_cast<__m512i>(VectorI32() + mask));
-    return _mm512_mask_cvtepi32_ps(VectorF32() + other, any, bit_cast<__m512i>(x & mask));
-  }
   static TFVAE_INLINE VectorF32 exponent(VectorF32 x) { return _mm512_maskz_getexp_ps(0xffff, x); }
   static TFVAE_INLINE VectorF32 fraction(VectorF32 x) {
     return _mm512_maskz_getmant_ps(0xffff, x, _MM_MANT_NORM_p5_1, _MM_MANT_SIGN_src);
