@@ -72,9 +72,10 @@ struct HalfExponential {
 template <class F>
 TFVAE_INLINE F remainder(F x, F rounded, F n) {
   using C = Format<F>;
-  if constexpr (LaneTraits<F>::kScales && sizeof(LaneOf<F>) == 4) {
+  if constexpr (LaneTraits<F>::kTables) {
     const F scaled = bit_cast<F>(bit_cast<IntOf<F>>(rounded) - (28 << C::kMantissaBits));
-    return (x - n * (2 * C::kLn2)) + (scaled - C::kRounder / (1 << 28));
+    const F rest = LaneTraits<F>::multiply_add(n, broadcast<F>(-2 * C::kLn2), x);  // Rounded twice it would be useless.
+    return rest + (scaled - C::kRounder / (1 << 28));
   } else {
     return (x - n * (2 * C::kLn2High)) - n * (2 * C::kLn2Low);
   }
