@@ -8,9 +8,9 @@ Needs the compiled module (no TensorFlow), NumPy and a GPU. Passes as in ``bench
 - ``tf_native``, ``tf_native_xla``, ``tf_stock``, ``tf_xla``: TensorFlow graphs of the compiled op and of the textbook
   code, each also inside XLA, where TensorFlow is installed with a GPU.
 
-Times are the device's, between events, medians over rounds in which the rivals take turns; inputs rotate so that no
-round finds its data in the cache. ``over_copy`` is the share of the copy's bandwidth, ``speedup`` the rival's time over
-native's.
+Times are the device's, between events, medians over rounds in which the rivals take turns; where calling takes the
+host longer than the device, that is what they show. Inputs rotate so that no round finds its data in the cache.
+``over_copy`` is the share of the copy's bandwidth, ``speedup`` the rival's time over native's.
 """
 
 from __future__ import annotations
@@ -265,8 +265,10 @@ def _torch(case: Case, which: str, compiled: bool) -> Call:
 
 
 class _Waiting:
-    def __init__(self, jax: Any, value: Any) -> None:
-        self.wait = lambda: jax.block_until_ready(value)
+    """What a framework may still compute on streams of its own, which the default one does not wait for."""
+
+    def __init__(self, wait: Callable[[Any], object], value: Any) -> None:
+        self.wait = functools.partial(wait, value)
 
 
 def _jax(case: Case, which: str) -> Call:
@@ -297,13 +299,13 @@ def _jax(case: Case, which: str) -> Call:
 
     if which == "forward":
         compiled = jax.jit(forward)
-        return lambda: _Waiting(jax, compiled(mean, log_var, keys[0]))
+        return lambda: _Waiting(jax.block_until_ready, compiled(mean, log_var, keys[0]))
     if which == "both":
         compiled = jax.jit(both)
-        return lambda: _Waiting(jax, compiled(mean, log_var, keys[0], dz, dkl))
+        return lambda: _Waiting(jax.block_until_ready, compiled(mean, log_var, keys[0], dz, dkl))
     _, pull_back = jax.jit(differentiable)(mean, log_var, keys[0])
     compiled = jax.jit(lambda pull_back, dz, dkl: pull_back((dz, dkl)))
-    return lambda: _Waiting(jax, compiled(pull_back, dz, dkl))
+    return lambda: _Waiting(jax.block_until_ready, compiled(pull_back, dz, dkl))
 
 
 def _tensorflow(case: Case, which: str, name: str, xla: bool) -> Call:
@@ -325,15 +327,7 @@ def _tensorflow(case: Case, which: str, name: str, xla: bool) -> Call:
             )
             calls.append(rival.build(CaseInputs(case, mean, log_var, dz, dkl), which, 1))
     turns = itertools.cycle(calls)
-    return lambda: _Queued(next(turns)())
-
-
-class _Queued:
-    """What a TensorFlow graph returned, which its stream, unknown to the default one, may still compute."""
-
-    def __init__(self, outputs: Any) -> None:
-        self.outputs = outputs
-        self.wait = _gpu.driver().synchronize
+    return lambda: _Waiting(lambda _: _gpu.driver().synchronize(), next(turns)())
 
 
 _RIVALS: Mapping[str, Callable[[Case, str], Call]] = {

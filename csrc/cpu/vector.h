@@ -30,7 +30,7 @@ constexpr int kVectorBytes = 16;
 #endif
 
 // Vectors that are computed together. One under the sanitizers, which are compiled without optimisation: two would take
-// the compiler minutes for every instruction set.
+// the compiler twice as long.
 #ifdef __OPTIMIZE__
 constexpr int kTogether = 2;
 #else

@@ -1,5 +1,5 @@
-"""What runs on a GPU, with the compiled module, NumPy and pytest alone. Where there is no GPU, every test is skipped by
-detection, and pytest's summary counts them with the reason."""
+"""What runs on a GPU, with the compiled module, NumPy and pytest alone, and with frameworks where they are. Where
+there is no GPU, every test is skipped by detection, and pytest's summary counts them with the reason."""
 
 import pytest
 

@@ -1,6 +1,8 @@
 """TensorFlow's ops on a GPU, eagerly, in graphs and inside XLA, against the specification on the CPU; and models
 that are trained there. Skipped where there is no TensorFlow, or none with a GPU."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -14,8 +16,9 @@ from tfvae.distributions import Bernoulli, DiagonalNormal  # noqa: E402
 SEED = [11, -12]
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 SHAPES = ((1, 1), (7, 3), (0, 5), (128, 32), (33, 129), (3, 4097), (2, 3, 20))
-# One rounding to the type, and what float32's sums and normals (2e-6) leave.
-TOLERANCES = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 3e-5, "float64": 1e-12}
+# Of the largest element: a few roundings to the type, because stock ops round each of their steps, or in float32 what
+# sums and normals (2e-6) leave.
+TOLERANCES = {"float16": 8e-3, "bfloat16": 6.4e-2, "float32": 1.2e-4, "float64": 4e-12}
 MODES = {
     "eager": lambda function: function,
     "graph": lambda function: tf.function(function, autograph=False),
@@ -74,35 +77,26 @@ def expect_same(op, shape, dtype, prior, mode):
         got, want = (np.asarray(x).astype(np.float64) for x in (got, want))
         assert got.shape == want.shape
         worst = np.max(np.abs(got - want) / np.maximum(1, np.max(np.abs(want), initial=0)), initial=0)
-        assert worst <= 4 * TOLERANCES[dtype], f"off by {worst} of the largest"
+        assert worst <= TOLERANCES[dtype], f"off by {worst} of the largest"
+
+
+CALLS = {
+    "kl": tfvae.ops.reparameterize_kl,
+    "kl per dimension": functools.partial(tfvae.ops.reparameterize_kl, per_dimension=True),
+    "log ratio": functools.partial(tfvae.ops.reparameterize_log_ratio, num_samples=3),
+    "log ratio, density stopped": functools.partial(
+        tfvae.ops.reparameterize_log_ratio, num_samples=3, stop_density_gradient=True
+    ),
+}
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("prior", ["none", "full", "shared"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_reparameterize_kl(dtype, prior, mode):
-    for shape in SHAPES if mode != "xla" else SHAPES[3:]:
-        for per_dimension in (False, True):
-            expect_same(
-                lambda per_dimension=per_dimension, **arguments: tfvae.ops.reparameterize_kl(
-                    **arguments, per_dimension=per_dimension
-                ),
-                shape, dtype, prior, mode,
-            )  # fmt: skip
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("prior", ["none", "full", "shared"])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_reparameterize_log_ratio(dtype, prior, mode):
-    for shape in SHAPES if mode != "xla" else SHAPES[3:]:
-        for stopped in (False, True):
-            expect_same(
-                lambda stopped=stopped, **arguments: tfvae.ops.reparameterize_log_ratio(
-                    **arguments, num_samples=3, stop_density_gradient=stopped
-                ),
-                shape, dtype, prior, mode,
-            )  # fmt: skip
+@pytest.mark.parametrize("call", CALLS)
+def test_results_and_gradients_are_those_of_the_specification(call, dtype, prior, mode):
+    for shape in SHAPES if mode != "xla" else SHAPES[3:]:  # XLA compiles for every shape.
+        expect_same(CALLS[call], shape, dtype, prior, mode)
 
 
 @pytest.mark.parametrize("seed_dtype", ["int32", "int64"])
