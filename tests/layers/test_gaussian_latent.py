@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 import tfvae
 from tfvae.layers import GaussianLatent
@@ -30,6 +31,53 @@ def test_return_kl_gives_both_and_adds_no_loss():
     np.testing.assert_array_equal(z, expected_z)
     np.testing.assert_array_equal(kl, expected_kl)
     assert layer.losses == []
+
+
+@pytest.mark.parametrize("prior_shape", [[3, 2], [2]])
+def test_a_prior_is_the_op_s_and_learns_req_40(prior_shape):
+    generator = np.random.default_rng(4)
+    prior = [tf.Variable(generator.normal(size=prior_shape), dtype=tf.float32) for _ in range(2)]
+    layer = GaussianLatent(kl_weight=0.5, seed=7)
+    with tf.GradientTape() as tape:
+        z = layer((MEAN, LOG_VAR, *(tf.convert_to_tensor(parameter) for parameter in prior)))
+        (loss,) = layer.losses
+    gradients = tape.gradient(loss, prior)
+    # The formula of two Gaussians in float64, differentiated by TensorFlow: an answer of its own.
+    mean, log_var, prior_mean, prior_log_var = (tf.cast(t, tf.float64) for t in (MEAN, LOG_VAR, *prior))
+    with tf.GradientTape() as tape:
+        tape.watch([prior_mean, prior_log_var])
+        p = tfp.distributions.Normal(prior_mean, tf.exp(prior_log_var / 2))
+        kl = tfp.distributions.Normal(mean, tf.exp(log_var / 2)).kl_divergence(p)
+        expected = 0.5 * tf.reduce_mean(tf.reduce_sum(kl, -1))
+    for got, want in zip(
+        [loss, *gradients], [expected, *tape.gradient(expected, [prior_mean, prior_log_var])], strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)  # float32 rounding
+    np.testing.assert_array_equal(z, tfvae.ops.reparameterize_kl(MEAN, LOG_VAR, seed=[7, 0])[0])
+
+
+def test_a_functional_model_with_a_prior_fits_saves_and_loads(tmp_path):
+    x, y = keras.Input([6]), keras.Input([3])
+    dense = keras.layers.Dense
+    z = GaussianLatent(seed=3)([dense(2)(x), dense(2)(x), dense(2, name="prior_mean")(y), dense(2)(y)])
+    model = keras.Model([x, y], dense(6)(z))
+    model.compile("adam", loss="mse", jit_compile=False)
+    labels = keras.utils.to_categorical(np.arange(32) % 3, 3)
+    before = model.get_layer("prior_mean").kernel.numpy()
+    model.fit([X, labels], X, verbose=0)
+    assert np.all(model.get_layer("prior_mean").kernel.numpy() != before)
+    model.save(tmp_path / "model.keras")
+    expected = model.predict([X, labels], verbose=0)
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict([X, labels], verbose=0), expected)
+
+
+def test_a_layer_that_adds_no_loss_says_that_it_has_no_kl_weight():
+    layer = GaussianLatent(return_kl=True)
+    with pytest.raises(AttributeError, match=r"adds no loss \(return_kl=True\), so it has no kl_weight"):
+        _ = layer.kl_weight
+    with pytest.raises(AttributeError, match="adds no loss"):
+        layer.kl_weight = 2.0
 
 
 def test_kl_is_summed_over_all_axes_but_the_first():
@@ -159,10 +207,11 @@ def test_modes_agree_after_five_steps_req_23():
     ("inputs", "message"),
     [
         (tf.zeros([2, 3]), r"whose size is then even; not inputs of shape \(2, 3\)"),
+        ((tf.zeros([2, 3]),) * 3 + (tf.zeros([3, 3]),), r"have the shape of mean, \(2, 3\), or .*, not \(3, 3\)"),
         ((tf.zeros([2, 3]), tf.zeros([2, 4])), r"one shape, not \(2, 3\) and \(2, 4\)"),
-        ((tf.zeros([2, 3]),) * 3, r"a pair \(mean, log_var\), not 3 tensors"),
+        ((tf.zeros([2, 3]),) * 3, r"\(mean, log_var, prior_mean, prior_log_var\), not 3 tensors"),
         ((tf.zeros([3]),) * 2, r"shape \[B, \.\.\., D\], not \(3,\)\. For one example take mean\[None\]"),
-        ({"m": tf.zeros([2, 3]), "v": tf.zeros([2, 3])}, r"a pair \(mean, log_var\), not a dict of m, v"),
+        ({"m": tf.zeros([2, 3]), "v": tf.zeros([2, 3])}, r"takes \(mean, log_var\).*, not a dict of m, v"),
     ],
 )
 def test_wrong_inputs_are_refused(inputs, message):

@@ -12,18 +12,22 @@ from tfvae.layers._checks import as_kl_weight
 from tfvae.layers._kl_weight import WeightedKL
 from tfvae.layers._noise import NoiseState
 
+_EXPECTED = "GaussianLatent takes (mean, log_var), or (mean, log_var, prior_mean, prior_log_var)"
+
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class GaussianLatent(WeightedKL):
-    r"""Draws ``z ~ N(mean, exp(log_var))`` and adds the KL to ``N(0, 1)`` to the model's loss.
+    r"""Draws ``z ~ N(mean, exp(log_var))`` and adds the KL to the prior to the model's loss.
 
     A replacement of one line for the ``Sampling`` layer of the Keras VAE tutorial, in functional, Sequential and
     subclassed models compiled with any Keras loss. The layer samples in training and inference alike. It adds
 
-        kl_weight * mean over the batch of KL(N(mean, exp(log_var)) || N(0, 1))      (nats, float32)
+        kl_weight * mean over the batch of KL(N(mean, exp(log_var)) || prior)      (nats, float32)
 
-    by ``add_loss``, the KL summed over all axes but the first. A Keras loss such as ``"mse"`` is a mean over pixels;
-    for a bound of ``log p(x)`` it must be a sum over them (or take ``tfvae.VAE``, which does that).
+    by ``add_loss``, the KL summed over all axes but the first. The prior is ``N(0, 1)``, or, for conditional and
+    hierarchical models, the Gaussian that further inputs describe; they receive its gradient. A Keras loss such as
+    ``"mse"`` is a mean over pixels; for a bound of ``log p(x)`` it must be a sum over them (or take ``tfvae.VAE``,
+    which does that).
 
     Args:
         kl_weight: initial value of the weight of the KL, a saved float32 weight of the layer that may be assigned.
@@ -32,6 +36,8 @@ class GaussianLatent(WeightedKL):
 
     Inputs:
         A pair ``(mean, log_var)``, each ``[B, ..., D]``, or one tensor ``[B, ..., 2 D]``: ``mean``, then ``log_var``.
+        For a prior other than ``N(0, 1)`` four tensors ``(mean, log_var, prior_mean, prior_log_var)``, the last two of
+        the shape of ``mean`` or ``[D]``.
 
     Outputs:
         ``z`` ``[B, ..., D]`` in the dtype of the inputs; with ``return_kl`` also ``kl`` ``[B, ...]`` (float64 for
@@ -41,6 +47,8 @@ class GaussianLatent(WeightedKL):
         ValueError: for a bad argument, or inputs that are not of these shapes.
 
     Source: https://keras.io/examples/generative/vae/; Kingma & Welling, "Auto-Encoding Variational Bayes" (2013).
+    Priors from networks: Sohn, Lee & Yan, "Learning Structured Output Representation using Deep Conditional Generative
+    Models" (2015).
 
     Example:
 
@@ -71,26 +79,35 @@ class GaussianLatent(WeightedKL):
 
     def build(self, input_shape: Any) -> None:
         """Check the input shapes; there is nothing to build."""
-        if _is_pair(input_shape):
-            mean, log_var = (tf.TensorShape(shape) for shape in input_shape)
-            if not mean.is_compatible_with(log_var):
-                raise ValueError(f"mean and log_var must have one shape, not {mean} and {log_var}.")
-            if mean.rank is not None and mean.rank < 2:
+        if not _are_several(input_shape):
+            size = input_shape[-1] if input_shape else None
+            if not isinstance(size, int) or size % 2 or len(input_shape) < 2:
                 raise ValueError(
-                    f"mean and log_var must have shape [B, ..., D], not {mean}. For one example take mean[None]."
+                    f"{_EXPECTED}, or one tensor with mean and log_var in its last axis, whose size is then even; not "
+                    f"inputs of shape {input_shape}."
                 )
             return
-        size = input_shape[-1] if input_shape else None
-        if not isinstance(size, int) or size % 2 or len(input_shape) < 2:
+        mean, log_var, *prior = (tf.TensorShape(shape) for shape in input_shape)
+        if not mean.is_compatible_with(log_var):
+            raise ValueError(f"mean and log_var must have one shape, not {mean} and {log_var}.")
+        if mean.rank is not None and mean.rank < 2:
             raise ValueError(
-                "GaussianLatent takes a pair (mean, log_var), or one tensor with both in its last axis, whose size is "
-                f"then even; not inputs of shape {input_shape}."
+                f"mean and log_var must have shape [B, ..., D], not {mean}. For one example take mean[None]."
             )
+        for shape in prior:
+            if not any(shape.is_compatible_with(fitting) for fitting in (mean, mean[-1:])):
+                raise ValueError(
+                    f"prior_mean and prior_log_var must have the shape of mean, {mean}, or of its last axis, not "
+                    f"{shape}."
+                )
 
     def call(self, inputs: Any) -> Any:
         """Return ``z``, or ``(z, kl)``."""
-        mean, log_var = inputs if isinstance(inputs, (list, tuple)) else tf.split(inputs, 2, axis=-1)
-        z, kl = ops.reparameterize_kl(mean, log_var, seed=self.noise.next_seed())
+        mean, log_var, *prior = inputs if isinstance(inputs, (list, tuple)) else tf.split(inputs, 2, axis=-1)
+        prior_mean, prior_log_var = prior or (None, None)
+        z, kl = ops.reparameterize_kl(
+            mean, log_var, seed=self.noise.next_seed(), prior_mean=prior_mean, prior_log_var=prior_log_var
+        )
         if self.return_kl:
             return z, kl
         examples = tf.cast(tf.shape(kl)[0], kl.dtype)
@@ -108,10 +125,10 @@ class GaussianLatent(WeightedKL):
         }
 
 
-def _is_pair(input_shape: Any) -> bool:
+def _are_several(input_shape: Any) -> bool:
     if isinstance(input_shape, dict):
-        raise ValueError(f"GaussianLatent takes a pair (mean, log_var), not a dict of {', '.join(input_shape)}.")
+        raise ValueError(f"{_EXPECTED}, not a dict of {', '.join(input_shape)}.")
     nested = bool(input_shape) and isinstance(input_shape[0], (list, tuple))
-    if nested and len(input_shape) != 2:
-        raise ValueError(f"GaussianLatent takes a pair (mean, log_var), not {len(input_shape)} tensors.")
+    if nested and len(input_shape) not in (2, 4):
+        raise ValueError(f"{_EXPECTED}, not {len(input_shape)} tensors.")
     return nested
