@@ -32,8 +32,10 @@ def test_all_kinds_of_data_give_the_same_history(make_vae, x):
         "array": (x, {"batch_size": 16}),
         "tensor": (tf.constant(x), {"batch_size": 16}),
         "with targets": (x, {"batch_size": 16, "y": np.arange(len(x))}),
+        "with names as targets": (x, {"batch_size": 16, "y": np.array(["cat", "dog"])[np.arange(len(x)) % 2]}),
         "dataset": (dataset(x), {}),
         "dataset with targets": (dataset(x, np.arange(len(x))), {}),
+        "dataset with names": (dataset(x, np.array(["cat", "dog"])[np.arange(len(x)) % 2]), {}),
         "generator": (batches(), {"steps_per_epoch": 3}),
     }
     histories = {}

@@ -35,14 +35,17 @@ class SupportCheck:
             raise self._problem from None
 
     def arguments(self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> tuple[Any, Any, Any]:
-        """Return the arguments of ``fit``, ``x`` checked, with stand-in targets: Keras drops the weights without."""
+        """Return the arguments of ``fit``: ``x`` checked, and targets only where Keras needs them.
+
+        It drops the weights without, and could refuse what it finds in targets that nothing reads, names of classes say.
+        """
         x = self.data(x)
         if class_weight is not None and y is None and _checks.as_numpy(x) is not None:
             raise ValueError("class_weight needs the classes of the examples: pass them as y. Or pass sample_weight.")
         if sample_weight is not None and isinstance(x, (tf.data.Dataset, types.GeneratorType, keras.utils.PyDataset)):
             raise ValueError("sample_weight goes with arrays; let the batches of other data be (x, y, sample_weight).")
-        if sample_weight is not None and y is None:
-            y = np.zeros([len(x), 1], np.float32)
+        if class_weight is None and hasattr(x, "shape"):
+            y = None if sample_weight is None else np.zeros([len(x), 1], np.float32)
         return x, y, sample_weight
 
     def data(self, x: Any) -> Any:
