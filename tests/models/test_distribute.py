@@ -28,12 +28,12 @@ x = np.random.default_rng(0).normal(size=[17, 6]).astype("float32")
 out = {}
 
 
-def make(policy="float32"):
+def make(policy="float32", first=()):
     keras.utils.set_random_seed(1)
     with strategy.scope():
         keras.config.set_dtype_policy(policy)
         vae = tfvae.VAE(
-            keras.Sequential([keras.Input([6]), keras.layers.Dense(4)]),
+            keras.Sequential([keras.Input([6]), *first, keras.layers.Dense(4)]),
             keras.Sequential([keras.Input([2]), keras.layers.Dense(6)]),
             posterior=DiagonalNormal(2), likelihood=Normal(6), seed=5,
         )
@@ -98,7 +98,18 @@ for policy in ("float32", "mixed_float16"):
         warnings.simplefilter("ignore")
         vae.fit(tf.data.Dataset.from_tensors(spoilt), verbose=0)
     out[f"nan {policy}"] = all(np.array_equal(a, b) for a, b in zip(values(vae), before))
+    with strategy.scope():
+        normalization = keras.layers.BatchNormalization()
+    normalized = make(policy, [normalization])
+    normalized.compile(keras.optimizers.SGD(1e-3))
+    normalized.fit(x[:16], batch_size=16, verbose=0)
+    before_nan = normalization.moving_mean.numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        normalized.fit(tf.data.Dataset.from_tensors(spoilt), verbose=0)
+    out[f"moving mean {policy}"] = bool(np.all(normalization.moving_mean.numpy() == before_nan))
     if policy == "float32":
+        out["moved mean"] = float(np.abs(before_nan).max())
         out["skipped"] = int(vae.skipped_updates.numpy())
     else:
         history = vae.fit(x, batch_size=16, epochs=8, verbose=0).history
@@ -149,6 +160,8 @@ def test_predict_req_41(result):
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_a_nan_on_one_replica_is_skipped_on_all_req_45(result, policy):
     assert result[f"nan {policy}"]
+    assert result[f"moving mean {policy}"]
+    assert result["moved mean"] > 0
     assert result["skipped"] == 1
 
 

@@ -1,5 +1,7 @@
 """A batch with NaN: the update is skipped, counted and told; the weights stay as they were."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -43,6 +45,35 @@ def test_infinite_gradients_of_a_finite_loss_are_skipped_too_req_45(make_vae, x)
     assert int(vae.skipped_updates.numpy()) == 1
     for got, want in zip(vae.trainable_weights, before, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("mode", [{}, {"run_eagerly": True}, {"jit_compile": True}])
+def test_moving_means_survive_a_nan_batch_and_move_on_others_req_45(x, policy, mode):
+    keras.config.set_dtype_policy(policy)
+    try:
+        normalization = keras.layers.BatchNormalization()
+        encoder = keras.Sequential([keras.Input([6]), normalization, keras.layers.Dense(4)])
+        decoder = keras.Sequential([keras.Input([2]), keras.layers.Dense(6)])
+        families = {"posterior": tfvae.distributions.DiagonalNormal(2), "likelihood": tfvae.distributions.Normal(6)}
+        vae = tfvae.VAE(encoder, decoder, **families)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    vae.compile(keras.optimizers.SGD(1e-3), **mode)
+    vae.fit(x, batch_size=16, shuffle=False, verbose=0)
+    if policy == "float32":  # mixed_float16 begins with updates that are skipped, to find its loss scale.
+        expected = 0.0
+        for batch in np.split(x, 3):
+            expected = 0.99 * expected + 0.01 * batch.mean(0)  # Keras' momentum
+        np.testing.assert_allclose(normalization.moving_mean, expected, rtol=1e-4, atol=1e-6)  # float32 sums
+    before = [variable.numpy() for variable in (normalization.moving_mean, normalization.moving_variance)]
+    data = x[:16].copy()
+    data[3, 1] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        vae.fit(tf.data.Dataset.from_tensors(data), shuffle=False, verbose=0)
+    np.testing.assert_array_equal(normalization.moving_mean, before[0])
+    np.testing.assert_array_equal(normalization.moving_variance, before[1])
 
 
 class RootOfNothing(keras.regularizers.Regularizer):

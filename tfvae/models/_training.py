@@ -35,39 +35,68 @@ def example_weights(sample_weight: Any, values: tf.Tensor) -> tf.Tensor:
     return tf.cast(weight, values.dtype)
 
 
+def forward_state(*networks: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tensor]]:
+    """Return what a forward pass may change in the networks, moving means say, with its values as they are now."""
+    layers = [layer for network in networks for layer in network._flatten_layers()]
+    own = {id(variable): variable for layer in layers for variable in layer._non_trainable_variables}
+    floating = [variable for variable in own.values() if tf.as_dtype(variable.dtype).is_floating]
+    return [(variable, tf.identity(tf.convert_to_tensor(variable))) for variable in floating]
+
+
 def apply_finite(
-    optimizer: Any, gradients: list[tf.Tensor | None], weights: list[Any], skipped: keras.Variable
+    optimizer: Any,
+    gradients: list[tf.Tensor | None],
+    weights: list[Any],
+    skipped: keras.Variable,
+    state: list[tuple[keras.Variable, tf.Tensor]],
 ) -> None:
-    """Apply the gradients if all of them, on all replicas, are finite; else change nothing and count it in ``skipped``.
+    """Apply the gradients if all of them, on all replicas, are finite; else restore ``state`` and count in ``skipped``.
 
     A ``LossScaleOptimizer`` skips such updates by itself (and needs to see them, to find its scale); it is only made
-    sure that all replicas agree.
+    sure that all replicas agree, and nothing counted.
     """
     if not optimizer.built:
         optimizer.build(weights)
     finite = global_sum(tf.cast(tf.logical_not(_all_finite(gradients)), tf.float32)) == 0.0
+    variables, values = [variable for variable, _ in state], [value for _, value in state]
+
+    def update(gradients: Any, _: Any) -> None:
+        optimizer.apply(gradients, weights)
+
+    def restore(_: Any, values: Any) -> None:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    def skip(gradients: Any, values: Any) -> None:
+        restore(gradients, values)
+        skipped.assign_add(1)
+
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         if num_replicas() > 1:
             gradients = [None if g is None else _poison_unless(finite, g) for g in gradients]
         optimizer.apply(gradients, weights)
+        if variables:
+            _either(finite, lambda *_: None, restore, [], values)
         return
+    _either(finite, update, skip, gradients, values)
 
-    def skip() -> None:
-        skipped.assign_add(1)
 
+def _either(condition: tf.Tensor, then: Any, otherwise: Any, *args: Any) -> None:
+    """Call one of two functions of no result in all replicas by a condition that is the same in all of them."""
     if not tf.distribute.has_strategy():
-        tf.cond(finite, lambda: optimizer.apply(gradients, weights), skip)
+        tf.cond(condition, lambda: then(*args), lambda: otherwise(*args))
         return
 
-    def across_replicas(strategy: tf.distribute.Strategy, finite: Any, gradients: Any) -> None:
-        def update() -> None:
-            strategy.extended.call_for_each_replica(optimizer.apply, args=(gradients, weights))
-
+    def across_replicas(strategy: tf.distribute.Strategy, condition: Any, *args: Any) -> None:
         # A cond inside a replica may not merge replicas, as an optimizer does even where there is one, so it stands
         # around all of them.
-        tf.cond(strategy.experimental_local_results(finite)[0], update, skip)
+        tf.cond(
+            strategy.experimental_local_results(condition)[0],
+            lambda: strategy.extended.call_for_each_replica(then, args=args),
+            lambda: strategy.extended.call_for_each_replica(otherwise, args=args),
+        )
 
-    tf.distribute.get_replica_context().merge_call(across_replicas, args=(finite, gradients))
+    tf.distribute.get_replica_context().merge_call(across_replicas, args=(condition, *args))
 
 
 def _all_finite(gradients: list[tf.Tensor | None]) -> tf.Tensor:

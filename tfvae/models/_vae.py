@@ -31,9 +31,9 @@ class VAE(WeightedKL, keras.Model):
     ``kl_weight``. Under ``sample_weight`` these are divided by the sum of the weights, and the loss by the number of
     examples, as everywhere in Keras. Targets ``y`` are ignored.
 
-    An update whose gradients are not finite (a NaN in the batch, say) is skipped as a whole and counted in
-    ``skipped_updates``; the reported loss is NaN and ``fit`` warns at its end. Under ``mixed_float16`` Keras skips such
-    updates itself, uncounted, to find its loss scale.
+    An update whose gradients are not finite (a NaN in the batch, say) is skipped as a whole, moving means of
+    ``BatchNormalization`` included, and counted in ``skipped_updates``; the reported loss is NaN and ``fit`` warns at its
+    end. Under ``mixed_float16`` Keras skips such updates itself, uncounted, to find its loss scale.
 
     Args:
         encoder: Keras model or layer that turns ``x`` into the posterior's parameters.
@@ -310,6 +310,7 @@ class VAE(WeightedKL, keras.Model):
         x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self._build_on(x)
         weights = self.trainable_weights
+        state = _training.forward_state(self.encoder, self.decoder)
         with tf.GradientTape() as tape:
             terms = self._terms(x, self.noise.next_seed(), training=True)
             loss = self.optimizer.scale_loss(self._loss(terms, sample_weight))
@@ -317,7 +318,7 @@ class VAE(WeightedKL, keras.Model):
             warnings.warn("The model has no trainable weights, so training changes nothing.", stacklevel=2)
             return self.get_metrics_result()
         gradients = tape.gradient(loss, weights)
-        _training.apply_finite(self.optimizer, gradients, weights, self.skipped_updates)
+        _training.apply_finite(self.optimizer, gradients, weights, self.skipped_updates, state)
         return self.get_metrics_result()
 
     def test_step(self, data: Any) -> dict[str, Any]:
