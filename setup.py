@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 from setuptools import Distribution, Extension, setup
@@ -74,7 +73,7 @@ def compile_native(build: Path, cuda: str) -> None:
     compiler = " ".join(find_compiler())
     configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", f"-DPython_EXECUTABLE={sys.executable}"]
     configure.append(f"-DTFVAE_ENABLE_CUDA={cuda}")
-    if os.environ.get("CI"):
+    if os.environ.get("TFVAE_WERROR"):
         configure.append("-DTFVAE_WERROR=ON")
     # cmake and ninja from pip lie beside this Python, which need not be on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -113,7 +112,7 @@ def build_facts(build: Path, version: str) -> dict[str, object]:
     facts = dict(line.split("=", 1) for line in lines)
     return {
         "tfvae": version,
-        "tensorflow": metadata.version("tensorflow"),
+        "tensorflow": facts["tensorflow"],
         "compiler": facts["compiler"],
         "machine": platform.machine(),
         "instruction_sets": facts["isas"].split(","),

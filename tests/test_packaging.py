@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# Debian 11, RHEL 9 and Ubuntu 22.04 have these or newer.
+# Debian 12, RHEL 9 and Ubuntu 22.04 have these or newer.
 GLIBC_FLOOR = (2, 34)
 GLIBCXX_FLOOR = (3, 4, 29)
 

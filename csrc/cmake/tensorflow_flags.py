@@ -1,4 +1,4 @@
-"""Print, separated by semicolons: TensorFlow's include folder, its framework library, and its compile definitions."""
+"""Print, separated by semicolons: TensorFlow's version, include folder, framework library and compile definitions."""
 
 import os
 
@@ -8,4 +8,4 @@ import tensorflow as tf
 
 library = os.path.join(tf.sysconfig.get_lib(), "libtensorflow_framework.so.2")
 definitions = [flag for flag in tf.sysconfig.get_compile_flags() if flag.startswith("-D")]
-print(";".join([tf.sysconfig.get_include(), library, *definitions]))
+print(";".join([tf.__version__, tf.sysconfig.get_include(), library, *definitions]))

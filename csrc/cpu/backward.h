@@ -16,6 +16,16 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
+// The gradient of the KL is float32 whatever T is, and so are the patterns of its NaN: those that bfloat16_bits wants.
+template <class T, class V>
+TFVAE_INLINE V upstream(V gradient) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    return select(gradient == gradient, gradient, broadcast<V>(__builtin_nanf("")));
+  } else {
+    return gradient;
+  }
+}
+
 // The gradients by a prior, for PriorAt; of the range alone.
 template <class T>
 struct PriorGradientPlace {
@@ -36,7 +46,7 @@ TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range,
     using V = typename decltype(access)::Vector;
     const HalfExponential<V> half = h();
     const V m = access.get(mean + i), l = access.get(log_var + i), e = access.get(eps + i);
-    const V gz = access.get(dz + i), gkl = access.get(dkl + i);
+    const V gz = access.get(dz + i), gkl = upstream<T>(access.get(dkl + i));
     if constexpr (std::is_same_v<PriorPlace, NoPrior>) {
       const Gradients<V> g = gradients<V>(m, half, e, gz, gkl);
       access.put(dmean + i, g.mean);

@@ -132,8 +132,8 @@ struct HalvesOfLanes {
 };
 
 // Rounded with the patterns' halves apart, which takes half the steps. Packs that are stored here are computed from
-// bfloat16 and noise alone, so the lower half of a NaN is 0: processors keep the pattern of the NaN that they are
-// given, and that of their own has nothing there.
+// bfloat16, noise and numbers whose NaN is the usual one, so the lower half of a NaN is 0: processors keep the pattern
+// of the NaN that they are given, and that of their own has nothing there.
 TFVAE_INLINE VectorHalves bfloat16_bits(Pack<VectorF32, 2> v) {
   const VectorHalves a = bit_cast<VectorHalves>(v.part[0]), b = bit_cast<VectorHalves>(v.part[1]);
   return round_upper_half(choose_lanes<HalvesOfLanes<1>>(a, b), choose_lanes<HalvesOfLanes<0>>(a, b));

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "csrc/cuda/kernel_table.h"
+#include "csrc/python/arguments.h"
 #include "csrc/python/device_array.h"
 #ifdef TFVAE_WITH_FFI
 #include "csrc/cuda/xla_ffi.h"
@@ -15,14 +16,6 @@ namespace {
 
 using Optional = std::optional<py::object>;
 
-DType dtype_of(const DeviceArray& array) {
-  if (array.dtype == "float16") return DType::kFloat16;
-  if (array.dtype == "bfloat16") return DType::kBFloat16;
-  if (array.dtype == "float32") return DType::kFloat32;
-  if (array.dtype == "float64") return DType::kFloat64;
-  throw py::type_error(array.name + " must be float16, bfloat16, float32 or float64, not " + array.dtype + ".");
-}
-
 // The arguments of one call, checked as they are taken.
 class Arguments {
  public:
@@ -30,12 +23,11 @@ class Arguments {
             const Optional& prior_log_var, int64_t num_samples, CommonParams* params) {
     const DeviceArray& m = arrays_.emplace_back("mean", mean);
     if (m.shape.empty()) throw py::value_error("mean must have rank 1 or more, not shape ().");
-    if (num_samples < 0) throw py::value_error("num_samples must be 1 or more.");
     shape = samples = sums = m.shape;
     sums.pop_back();
     if (num_samples > 0) samples.insert(samples.begin(), num_samples), sums.insert(sums.begin(), num_samples);
     dtype = m.dtype;
-    params->dtype = dtype_of(m);
+    params->dtype = dtype_named(m.dtype, m.name);
     sum_dtype = params->dtype == DType::kFloat64 ? "float64" : "float32";
     params->columns = shape.back();
     params->rows = 1;
@@ -123,11 +115,6 @@ void reparameterize_kl_grad(const py::object& mean, const py::object& log_var, c
   params.dkl = a.take("dkl", dkl, per_dimension ? a.shape : a.sums, a.sum_dtype);
   a.take_gradients(dmean, dlog_var, dprior_mean, dprior_log_var, &params);
   run(cuda_kernels().backward, params, a.seed, stream);
-}
-
-int64_t check_samples(int64_t num_samples) {
-  if (num_samples >= 1) return num_samples;
-  throw py::value_error("num_samples must be 1 or more, not " + std::to_string(num_samples) + ".");
 }
 
 void reparameterize_log_ratio(const py::object& mean, const py::object& log_var, const py::object& seed,

@@ -17,6 +17,7 @@
 
 #include "csrc/cpu/dispatch.h"
 #include "csrc/cpu/run.h"
+#include "csrc/python/arguments.h"
 #ifdef TFVAE_WITH_CUDA
 #include "csrc/python/cuda.h"
 #endif
@@ -66,11 +67,7 @@ DType dtype_of(const py::array& array, const char* name) {
     throw py::type_error(std::string(name) + " must be of this machine's byte order; convert it with astype('" + dtype +
                          "').");
   }
-  if (dtype == "float16") return DType::kFloat16;
-  if (dtype == "bfloat16") return DType::kBFloat16;
-  if (dtype == "float32") return DType::kFloat32;
-  if (dtype == "float64") return DType::kFloat64;
-  throw py::type_error(std::string(name) + " must be float16, bfloat16, float32 or float64, not " + dtype + ".");
+  return dtype_named(dtype, name);
 }
 
 py::dtype sum_dtype(DType dtype) { return py::dtype(dtype == DType::kFloat64 ? "float64" : "float32"); }
@@ -152,11 +149,6 @@ Shape with_samples(int64_t num_samples, const Shape& shape) {
   Shape all = {static_cast<py::ssize_t>(num_samples)};
   all.insert(all.end(), shape.begin(), shape.end());
   return all;
-}
-
-int64_t check_samples(int64_t num_samples) {
-  if (num_samples >= 1) return num_samples;
-  throw py::value_error("num_samples must be 1 or more, not " + std::to_string(num_samples) + ".");
 }
 
 // Allocates the gradients, runs the kernel, and returns (dmean, dlog_var) or, with a prior, its two as well.

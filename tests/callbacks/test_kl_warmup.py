@@ -100,6 +100,21 @@ def test_by_steps_without_a_known_epoch_length(vae):
     assert vae.kl_weight.numpy() == np.float32(0.3)
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # As Keras says where it is not told the length.
+def test_a_resumed_run_of_unknown_length_counts_batches_whatever_became_of_them(vae):
+    """Of 8 batches one has a NaN and the others are one update; the ninth step begins half-way up."""
+    data = np.tile(X, [2, 1])
+    data[7] = np.nan
+    unknown = tf.data.Dataset.from_tensor_slices(data).batch(5).filter(lambda x: True)
+    accumulating = tfvae.VAE(vae.encoder, vae.decoder, posterior=DiagonalNormal(1), likelihood=Normal(3))
+    accumulating.compile(keras.optimizers.SGD(1e-3, gradient_accumulation_steps=7))
+    with pytest.warns(RuntimeWarning, match="1 updates were skipped"), pytest.warns(UserWarning, match="warm-up"):
+        run(accumulating, KLWarmup(steps=16), epochs=1, data=unknown, shuffle=False)
+    with pytest.warns(RuntimeWarning, match="1 updates were skipped"):
+        record = run(accumulating, KLWarmup(steps=16), epochs=2, initial_epoch=1, data=unknown, shuffle=False)
+    np.testing.assert_allclose(record.steps, np.arange(8, 16) / 16, rtol=1e-6)  # one float32 rounding
+
+
 def test_steps_per_execution_moves_in_larger_steps():
     model = tfvae.VAE(
         keras.Sequential([keras.Input([3]), keras.layers.Dense(2)]),
@@ -124,7 +139,7 @@ def test_warns_when_training_stops_during_the_warm_up(vae):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = epoch == 1
 
-    with pytest.warns(UserWarning, match=r"stopped during the KL warm-up: the weight of the KL is 0.5, not 1"):
+    with pytest.warns(UserWarning, match=r"stopped during the KL warm-up, when the weight of the KL was 0.5, not 1"):
         vae.fit(X, epochs=8, callbacks=[KLWarmup(epochs=4), Stop()], verbose=0)
 
 

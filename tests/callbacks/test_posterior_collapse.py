@@ -112,6 +112,21 @@ def test_it_looks_where_training_stops(all_used, x):
     assert np.isfinite(history["val_rate"]).tolist() == [True, False, True]
 
 
+def test_the_last_word_is_of_the_model_as_it_was_left(make_vae, x):
+    """Training ends in an epoch that was not looked at, and all is collapsed since the last look."""
+
+    class Collapse(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.encoder.set_weights([np.zeros_like(value) for value in self.model.encoder.get_weights()])
+                self.model.stop_training = True
+
+    watch = PosteriorCollapse(x[:50], every=10)
+    with pytest.warns(UserWarning, match="Posterior collapse: all 2 latent dimensions"):
+        history = make_vae(2).fit(x, epochs=5, callbacks=[watch, Collapse()], verbose=0).history
+    assert np.isfinite(history["val_rate"]).tolist() == [True, False]
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class Laplace(Family):
     parameters_per_element = 2

@@ -1,3 +1,7 @@
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -126,6 +130,56 @@ TEST_P(Kernels, ExtremesFollowIeee) {
   EXPECT_TRUE(std::isnan(r.second[6]) && std::isnan(r.first[6]));
   EXPECT_EQ(r.second[7], 0.0f);
   EXPECT_EQ(r.first[5], 0.0f);
+}
+
+#if defined(__x86_64__)
+TEST_P(Kernels, DenormalsSurviveOnAThreadThatFlushesThemAndItGoesOnSo) {
+  // sigma = exp(-100) is 26.5 times the smallest denormal.
+  Problem p({64, 100});
+  p.mean.assign(6400, 0.0f);
+  p.log_var.assign(6400, -200.0f);
+  std::vector<float> z(6400), kl(64);
+  const unsigned flushing = _mm_getcsr() | 0x8040, before = _mm_getcsr();
+  const auto here = [](int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) { body(0, count); };
+  _mm_setcsr(flushing);
+  run_kernel(GetParam()->forward, p.forward(z.data(), kl.data()), nullptr, here);
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  EXPECT_EQ(after & 0x8040, flushing & 0x8040);
+  for (int64_t i = 0; i < 6400; ++i) ASSERT_NEAR(z[i] * 0x1p149, 27 * p.eps[i], 0.51);
+}
+#endif
+
+TEST_P(Kernels, NoNanOfAnyPatternComesOutAsANumber) {
+  // 32-bit patterns of the gradient of the KL, whose lower halves rounding to bfloat16 could carry over; the second is
+  // what x86 gives for the logarithm of -1 in some libraries.
+  const uint32_t patterns[] = {0x7fffffff, 0xffffffff, 0x7fc00000, 0xffc00001, 0x7f800001, 0xff808000};
+  for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {
+    for (bool per_dimension : {false, true}) {
+      for (int64_t columns : {1, 3, 16, 64, 77}) {
+        const int64_t rows = 6, count = rows * columns;
+        const uint16_t one = dtype == DType::kFloat16 ? 0x3c00 : 0x3f80;
+        std::vector<uint16_t> ones(count, one), dmean(count, one), dlog_var(count, one);
+        std::vector<float> dkl(per_dimension ? count : rows);
+        for (size_t i = 0; i < dkl.size(); ++i) memcpy(&dkl[i], &patterns[i * 6 / dkl.size()], 4);
+        BackwardParams params{};
+        params.dtype = dtype;
+        params.rows = rows;
+        params.columns = columns;
+        params.per_dimension = per_dimension;
+        params.mean = params.log_var = params.dz = ones.data();
+        params.dkl = dkl.data();
+        params.dmean = dmean.data();
+        params.dlog_var = dlog_var.data();
+        run_on(GetParam()->backward, params, 1);
+        const uint16_t infinity = dtype == DType::kFloat16 ? 0x7c00 : 0x7f80;
+        for (int64_t i = 0; i < count; ++i) {
+          ASSERT_GT(dmean[i] & 0x7fff, infinity) << std::hex << patterns[i / columns] << " of " << std::dec << columns;
+          ASSERT_GT(dlog_var[i] & 0x7fff, infinity) << std::hex << patterns[i / columns];
+        }
+      }
+    }
+  }
 }
 
 TEST_P(Kernels, HalfPrecisionPatternsSurviveTheRoundTrip) {

@@ -10,18 +10,33 @@ from tfvae.evidence import annealed_importance_sampling, bidirectional_monte_car
 from tfvae.evidence._annealing import Schedule, StepSizes
 
 
+class MixturePrior:
+    """z ~ (N(-2, 1) + N(2, 1)) / 2 and x ~ N(z, 1), so p(x) = (N(x; -2, 2) + N(x; 2, 2)) / 2, variances last."""
+
+    def posterior(self, x):
+        return tfd.MultivariateNormalDiag(x / 2, np.ones([1]))  # No part of what is tested.
+
+    def prior(self):
+        components = tfd.MultivariateNormalDiag(np.array([[-2.0], [2.0]]), np.ones([2, 1]))
+        return tfd.MixtureSameFamily(tfd.Categorical(probs=np.full(2, 0.5)), components)
+
+    def likelihood(self, z):
+        return tfd.MultivariateNormalDiag(z, np.ones([1]))
+
+
 @pytest.mark.parametrize(
     ("model", "value", "log_p"),
     [
         (exact.GammaPoisson(3.0, 2.0), 4.0, -2.9027943),  # the oracle's digits, here and next
         (exact.BetaBernoulli(2.0, 3.0), 1.0, -0.9162907),
+        (MixturePrior(), [0.0], -2.2655121),  # -1 - log(4 pi) / 2
         (LogGamma(), 0.0, -8.3348716),  # TFP's own test of its annealing; lgamma(5) - 5 log 10
     ],
 )
 def test_known_evidence_on_bounded_and_unbounded_latents(model, value, log_p):
     # 32 times 32 chains, the weights of all in one mean. 5 standard errors, of Student's t with 31 degrees of freedom:
     # false alarm 2e-5 each. They are small enough to see a Jacobian left out (0.1 and more).
-    result = annealed_importance_sampling(model, np.full([32], value), num_steps=20, num_chains=32, seed=1)
+    result = annealed_importance_sampling(model, np.stack([value] * 32), num_steps=20, num_chains=32, seed=1)
     weights = np.exp(result.estimate)
     error = np.std(weights, ddof=1) / np.sqrt(32) / np.mean(weights)
     assert abs(np.log(np.mean(weights)) - log_p) < 5 * error

@@ -1,5 +1,7 @@
 """The noise state: seeds that never repeat, and how it starts."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,19 @@ def test_counts_one_up_per_draw_eager_and_in_a_function():
     seeds = [noise.next_seed(), step(), step(), noise.next_seed()]
     np.testing.assert_array_equal(seeds, [[-5, 0], [-5, 1], [-5, 2], [-5, 3]])
     np.testing.assert_array_equal(noise.state, [-5, 4])
+
+
+def test_threads_never_get_the_same_seed():
+    noise, seeds = NoiseState(seed=1), []
+    threads = [
+        threading.Thread(target=lambda: seeds.extend(noise.next_seed().numpy()[1] for _ in range(200)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(seeds) == list(range(800))
 
 
 @pytest.mark.parametrize("seed", [2**63 - 1, -(2**63), 0])

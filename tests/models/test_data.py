@@ -131,6 +131,10 @@ def test_what_comes_late_or_is_nan_does_not_end_a_training(vae):
     x = np.zeros([32, 6], np.float32)
     late, nan = x.copy(), x.copy()
     late[31], nan[0] = 0.5, np.nan
+    greys = np.full([32, 6], 0.5, np.float32)
+    greys[0] = np.nan
+    with pytest.raises(ValueError, match=r"expects values that are 0 or 1; 90 of 90 values"):
+        vae.fit(dataset(greys), shuffle=False, verbose=0)
     assert np.isfinite(vae.fit(dataset(late), epochs=2, shuffle=False, verbose=0).history["elbo"]).all()
     with pytest.warns(RuntimeWarning, match="1 updates were skipped"):
         vae.fit(dataset(nan), shuffle=False, verbose=0)

@@ -44,6 +44,15 @@ def test_log_likelihood_takes_seeds_alike(make_vae, x):
     assert int(vae.noise.state.numpy()[1]) == 1
 
 
+def test_a_tensor_is_a_seed_eager_and_in_a_function(make_vae, x):
+    vae = make_vae()
+    expected = vae.elbo(x, seed=3)
+    for seed in (tf.constant(3), tf.constant(3, tf.int64)):
+        np.testing.assert_array_equal(vae.elbo(x, seed=seed), expected)
+        # float32: another graph
+        np.testing.assert_allclose(tf.function(lambda s: vae.elbo(x, seed=s))(seed), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("seed", ["x", 1.5, 2**63, [1, 2, 3], [0.5, 1.0]])
 def test_bad_seeds_are_refused(make_vae, x, seed):
     with pytest.raises((TypeError, ValueError), match=r"seed|64 bits"):

@@ -1,6 +1,7 @@
 """What users of a VAE try that cannot work is refused in words; what works in Keras without ceremony works here."""
 
 import re
+import unittest.mock
 
 import keras
 import numpy as np
@@ -49,6 +50,13 @@ def test_one_example_is_refused_with_the_remedy(make_vae, x):
             ValueError, match=re.escape("must have shape [B, 6], not [6]. For one example take x[None]")
         ):
             method(x[0])
+
+
+def test_a_strategy_of_several_machines_is_refused_req_43(make_vae, monkeypatch):
+    several = unittest.mock.Mock(spec=tf.distribute.MultiWorkerMirroredStrategy)
+    monkeypatch.setattr(tfvae.VAE, "distribute_strategy", several)
+    with pytest.raises(ValueError, match=r"does not train under MultiWorkerMirroredStrategy.* Use MirroredStrategy"):
+        make_vae().compile("adam")
 
 
 def test_class_weight_needs_classes(make_vae, x):

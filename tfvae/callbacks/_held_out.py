@@ -27,6 +27,7 @@ class HeldOutCallback(keras.callbacks.Callback):
                 f"{list(self.x_val.shape)}."
             )
         self.every = as_count(every, "every")
+        self.is_fresh = True  # Whether the epoch that ended last was looked at.
 
     def look(self) -> dict[str, float]:
         """Return a number for each of ``names``."""
@@ -35,6 +36,7 @@ class HeldOutCallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Look, where it is time to, and log."""
         last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
-        found = self.look() if last or epoch % self.every == 0 else dict.fromkeys(self.names, float("nan"))
+        self.is_fresh = last or epoch % self.every == 0
+        found = self.look() if self.is_fresh else dict.fromkeys(self.names, float("nan"))
         if logs is not None:
             logs.update(found)

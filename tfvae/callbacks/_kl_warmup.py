@@ -18,13 +18,14 @@ class KLWarmup(keras.callbacks.Callback):
     ``target`` from ``t = T`` on; by epochs it is constant within one. Only the loss is weighted: the reported ``elbo``
     stays the unweighted bound, so monitor ``val_elbo`` with ``mode="max"``, not ``val_loss``. ``t`` is counted from the
     epoch number, so a run resumed with ``initial_epoch`` (or by ``BackupAndRestore``) goes on where it stopped; by
-    steps, with ``steps_per_execution`` the weight changes once per execution.
+    steps, with ``steps_per_execution`` the weight changes once per execution. The weight is one of the model's, so what
+    brings earlier weights back (``EarlyStopping(restore_best_weights=True)``) brings back this one of that epoch too.
 
     Works on a ``tfvae.VAE`` and on all ``tfvae.layers.GaussianLatent`` layers of any model.
 
     Args:
         epochs: length of the warm-up in epochs.
-        steps: length of the warm-up in optimizer steps; one of the two must be given.
+        steps: length of the warm-up in training steps, that is in batches; one of the two must be given.
         start: weight at the beginning.
         target: weight at the end; None takes the ``kl_weight`` that the model, or each layer, was constructed with.
 
@@ -108,7 +109,7 @@ class KLWarmup(keras.callbacks.Callback):
         """Warn if training stopped early, before the target was reached."""
         if not self._warned and self._reached is not None and self._reached < self.length:
             warnings.warn(
-                "Training stopped during the KL warm-up: the weight of the KL is "
+                "Training stopped during the KL warm-up, when the weight of the KL was "
                 f"{self._short_of_target(self._reached)}.",
                 stacklevel=2,
             )
@@ -134,13 +135,20 @@ class KLWarmup(keras.callbacks.Callback):
         return None if steps is None else epochs * steps
 
     def _steps_before(self, epoch: int) -> int:
-        """Return the steps taken before ``epoch``: those seen or the optimizer's where ``steps`` is unknown."""
+        """Return the steps taken before ``epoch``, where ``steps`` is unknown those seen, or told by the model."""
         steps = self.params.get("steps")
         if steps is not None:
             return epoch * steps
         if self._reached is not None:
             return self._reached
-        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) if epoch else 0
+        return self._steps_of_model() if epoch else 0
+
+    def _steps_of_model(self) -> int:
+        """Return the batches the model was trained on: its updates, times what they accumulate, and the skipped."""
+        optimizer = self.model.optimizer
+        counts = optimizer.iterations, getattr(self.model, "skipped_updates", 0)
+        updates, skipped = (int(keras.ops.convert_to_numpy(count)) for count in counts)
+        return updates * (getattr(optimizer, "gradient_accumulation_steps", None) or 1) + skipped
 
     def _weights_and_targets(self) -> list[tuple[keras.Variable, float]]:
         """Return the weights of the KL of the model and of all layers in it, each once, and where each is to end."""

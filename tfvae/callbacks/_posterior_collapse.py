@@ -90,7 +90,9 @@ class PosteriorCollapse(HeldOutCallback):
         self._encode = tf.function(self._parameters, reduce_retracing=True, autograph=False)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Say what the last look saw, if a dimension is collapsed and it has not been said."""
+        """Say what the last epoch left, if a dimension is collapsed and it has not been said."""
+        if not self.is_fresh:
+            self.look()
         if self._to_tell and not self._told:
             warnings.warn(self.report, stacklevel=2)
 

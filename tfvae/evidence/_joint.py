@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfvae.distributions._tfp import tfd
+
 
 class Joint:
     """``log p(x|z)`` and ``log p(z)`` as functions of ``u`` without bounds, ``z = bijector(u)``.
@@ -25,7 +27,7 @@ class Joint:
     def __init__(self, model: Any, what: str) -> None:
         p = model.prior()
         self.model, self.dtype, self.event_shape = model, p.dtype, p.event_shape.as_list()
-        self.bijector: Any = p.experimental_default_event_space_bijector() if p.dtype.is_floating else None
+        self.bijector: Any = _event_space_bijector(p) if p.dtype.is_floating else None
         if self.bijector is None or p.batch_shape.rank:
             raise ValueError(
                 f"{what} needs a prior over continuous z of batch shape [], on whose support TFP has a bijector; not "
@@ -60,3 +62,11 @@ class Joint:
         decoded = self.model.likelihood(self.bijector.forward(flat))
         log_prob = decoded.log_prob(tf.repeat(tf.cast(x, decoded.dtype), tf.shape(u)[1], axis=0))
         return tf.reshape(log_prob, tf.shape(u)[:2])
+
+
+def _event_space_bijector(p: Any) -> Any:
+    """Return TFP's bijector onto the support of ``p``, or None; of a mixture, where TFP has none, of its components."""
+    if not isinstance(p, tfd.MixtureSameFamily):
+        return p.experimental_default_event_space_bijector()
+    bijector = p.components_distribution.experimental_default_event_space_bijector()
+    return None if bijector is None or bijector.experimental_batch_shape().rank else bijector

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import operator
 import random
+import threading
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfvae.ops import _checks
+
+# Of all layers, because one that a layer held could not be copied with it.
+_NEXT = threading.Lock()
 
 
 def as_python_seed(seed: Any, name: str) -> int | None:
@@ -27,6 +31,8 @@ def as_python_seed(seed: Any, name: str) -> int | None:
 
 def as_seed_pair(seed: Any) -> tf.Tensor:
     """Return a user's ``seed`` (an integer, or two) as an integer tensor of shape [2]."""
+    if tf.is_tensor(seed) and seed.shape.rank == 0 and seed.dtype.is_integer:
+        return tf.stack([tf.cast(seed, tf.int64), tf.constant(0, tf.int64)])
     if isinstance(seed, (list, tuple)) or getattr(seed, "shape", ()) != ():
         return _checks.as_seed(seed)
     return tf.constant([as_python_seed(seed, "this call"), 0], tf.int64)
@@ -69,14 +75,19 @@ class NoiseState(keras.layers.Layer):
         self.built = True
 
     def next_seed(self) -> tf.Tensor:
-        """Return a seed, int64 ``[2]``, and advance the counter."""
-        seed = tf.convert_to_tensor(self.state)
-        self.state.assign(seed + tf.constant([0, 1], tf.int64))
+        """Return a seed, int64 ``[2]``, and advance the counter; of eager calls, also from several threads at once."""
         replica = tf.distribute.get_replica_context()
         if replica is None or replica.num_replicas_in_sync == 1:
-            return seed
+            with _NEXT:
+                return self._take()
+        seed = self._take()  # Replicas are threads that wait for each other here.
         replica_id = tf.cast(replica.replica_id_in_sync_group, tf.int64)
         return tf.random.experimental.stateless_fold_in(seed, replica_id, alg="philox")
+
+    def _take(self) -> tf.Tensor:
+        seed = tf.convert_to_tensor(self.state)
+        self.state.assign(seed + tf.constant([0, 1], tf.int64))
+        return seed
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -17,10 +17,10 @@ from tfvae.models import _checks
 class SupportCheck:
     """Checks arrays against a likelihood's support at once; of datasets and generators the first batch as it is read.
 
-    A batch with NaN is let through there: an update that it spoils is skipped. A dataset is not started to be checked,
-    which could take long and would change the order of examples; the check is part of its pipeline. TensorFlow wraps
-    what is raised there in an error of its own, so the reading belongs into a ``with`` of this, which raises the plain
-    ``ValueError`` instead.
+    Examples with NaN are let through there: an update that they spoil is skipped. A dataset is not started to be
+    checked, which could take long and would change the order of examples; the check is part of its pipeline. TensorFlow
+    wraps what is raised there in an error of its own, so the reading belongs into a ``with`` of this, which raises the
+    plain ``ValueError`` instead.
     """
 
     def __init__(self, likelihood: Family) -> None:
@@ -37,7 +37,7 @@ class SupportCheck:
     def arguments(self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> tuple[Any, Any, Any]:
         """Return the arguments of ``fit``: ``x`` checked, and targets only where Keras needs them.
 
-        It drops the weights without, and could refuse what it finds in targets that nothing reads, names of classes say.
+        It drops the weights without, and could refuse what it finds in targets that nothing reads: names of classes.
         """
         x = self.data(x)
         if class_weight is not None and y is None and _checks.as_numpy(x) is not None:
@@ -86,8 +86,10 @@ class SupportCheck:
 
     def _check_first(self, batch: Any) -> None:
         x = _checks.as_numpy(keras.utils.unpack_x_y_sample_weight(batch)[0])
-        if x is None or np.any(x != x):
+        if x is None:
             return
+        if np.ndim(x):
+            x = x[np.all(x == x, axis=tuple(range(1, np.ndim(x))))]
         try:
             self._likelihood.check_support(x)
         except ValueError as problem:

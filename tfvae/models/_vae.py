@@ -32,8 +32,8 @@ class VAE(WeightedKL, keras.Model):
     examples, as everywhere in Keras. Targets ``y`` are ignored.
 
     An update whose gradients are not finite (a NaN in the batch, say) is skipped as a whole, moving means of
-    ``BatchNormalization`` included, and counted in ``skipped_updates``; the reported loss is NaN and ``fit`` warns at its
-    end. Under ``mixed_float16`` Keras skips such updates itself, uncounted, to find its loss scale.
+    ``BatchNormalization`` included, and counted in ``skipped_updates``; the reported loss is NaN and ``fit`` warns at
+    its end. Under ``mixed_float16`` Keras skips such updates itself, uncounted, to find its loss scale.
 
     Args:
         encoder: Keras model or layer that turns ``x`` into the posterior's parameters.
