@@ -112,7 +112,8 @@ def test_a_resumed_run_of_unknown_length_counts_batches_whatever_became_of_them(
         run(accumulating, KLWarmup(steps=16), epochs=1, data=unknown, shuffle=False)
     with pytest.warns(RuntimeWarning, match="1 updates were skipped"):
         record = run(accumulating, KLWarmup(steps=16), epochs=2, initial_epoch=1, data=unknown, shuffle=False)
-    np.testing.assert_allclose(record.steps, np.arange(8, 16) / 16, rtol=1e-6)  # one float32 rounding
+    # One float32 rounding; Keras begins a ninth step before it sees that there is no more data.
+    np.testing.assert_allclose(record.steps, np.arange(8, 17) / 16, rtol=1e-6)
 
 
 def test_steps_per_execution_moves_in_larger_steps():
