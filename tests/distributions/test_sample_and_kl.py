@@ -55,6 +55,41 @@ def test_general_diagonal_prior_is_fused_and_agrees_with_tfp(prior_batch):
     np.testing.assert_allclose(sample.kl, q.kl_divergence(p), rtol=1e-12)
 
 
+ARRAYS = {
+    "family": lambda mean, log_var: DiagonalNormal((2, 4, 3))(tf.concat([mean, log_var], axis=-1)),
+    "independent": lambda mean, log_var: tfd.Independent(tfd.Normal(mean, tf.exp(log_var / 2)), 3),
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+@pytest.mark.parametrize("prior", ["standard", "other"])
+def test_events_of_several_axes_are_fused_too(kind, prior):
+    generator = np.random.default_rng(3)
+    mean, log_var = (tf.constant(generator.normal(size=[5, 2, 4, 3])) for _ in range(2))
+    others = [tf.constant(generator.normal(size=[2, 4, 3])) for _ in range(2)]
+    standard = tfd.Independent(tfd.Normal(tf.zeros_like(mean[0]), tf.ones_like(mean[0])), 3)
+    p = {
+        "standard": StandardNormal((2, 4, 3))(tf.zeros([0], tf.float64)),
+        "other": ARRAYS[kind](*others),
+    }[prior]
+    with tf.GradientTape() as tape:
+        tape.watch([mean, log_var])
+        q = ARRAYS[kind](mean, log_var)
+        sample = tfvae.sample_and_kl(q, p, seed=SEED)
+    assert sample.method == "fused"
+    eps = tf.random.stateless_normal([5, 2, 4, 3], SEED, dtype=tf.float64, alg="philox")
+    np.testing.assert_allclose(sample.z, mean + tf.exp(log_var / 2) * eps, rtol=0, atol=1e-6)  # TensorFlow's angle
+    with tf.GradientTape() as check:
+        check.watch([mean, log_var])
+        inner = tfd.Independent(tfd.Normal(mean, tf.exp(log_var / 2)), 3)
+        expected = inner.kl_divergence(standard if prior == "standard" else ARRAYS["independent"](*others))
+    np.testing.assert_allclose(sample.kl, expected, rtol=1e-12)  # float64 sums of 24 terms
+    for got, want in zip(
+        tape.gradient(sample.kl, [mean, log_var]), check.gradient(expected, [mean, log_var]), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
 def test_gradients_through_a_learned_prior_agree_with_tfp():
     params = [tf.constant(value) for value in (MEAN, LOG_VAR, PRIOR_MEAN, 2 * np.log(PRIOR_SCALE))]
 

@@ -122,7 +122,8 @@ class PosteriorCollapse(HeldOutCallback):
 
     def _parameters(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         q = self.model.posterior(x)
-        return q.mean(), q.log_var
+        rows = tf.shape(x)[0]
+        return tf.reshape(q.mean(), [rows, -1]), tf.reshape(q.log_var, [rows, -1])
 
 
 def _in_words(kl: np.ndarray, moving: np.ndarray, threshold: float, kl_weight: float) -> str:

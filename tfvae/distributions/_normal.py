@@ -23,6 +23,23 @@ class StandardNormalDiag(NormalDiag):
     """The standard normal, known as such without looking at its parameters."""
 
 
+class NormalArray(tfd.Independent):
+    """Independent Gaussians over an array of several axes that remember the raw ``log_var`` they came from."""
+
+    log_var: tf.Tensor | None = None
+
+
+class StandardNormalArray(NormalArray):
+    """The standard normal over such an array, known as such without looking at its parameters."""
+
+
+def normal_array(mean: tf.Tensor, log_var: tf.Tensor, rank: int, kind: type[NormalArray] = NormalArray) -> NormalArray:
+    """Return ``N(mean, exp(log_var))`` over the last ``rank`` axes, as ``normal_diag``."""
+    distribution = kind(tfd.Normal(mean, tf.exp(0.5 * log_var)), reinterpreted_batch_ndims=rank)
+    distribution.log_var = log_var
+    return distribution
+
+
 def normal_diag(mean: tf.Tensor, log_var: tf.Tensor) -> NormalDiag:
     """Return ``N(mean, diag(exp(log_var)))`` carrying ``log_var``, so that no ``log(exp())`` is taken later."""
     distribution = NormalDiag(mean, tf.exp(0.5 * log_var))
@@ -30,14 +47,27 @@ def normal_diag(mean: tf.Tensor, log_var: tf.Tensor) -> NormalDiag:
     return distribution
 
 
+class _GaussianLatents(Family):
+    """What the families over latent variables share: a size where there is one axis, else a shape."""
+
+    support = "finite real numbers"
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        super().__init__(size)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return ``{"size": D}``, or the shape."""
+        return {"size": self.event_shape[0] if len(self.event_shape) == 1 else list(self.event_shape)}
+
+
 @keras.saving.register_keras_serializable(package="tfvae")
-class StandardNormal(Family):
+class StandardNormal(_GaussianLatents):
     """The prior ``N(0, I)`` over ``size`` dimensions; it has no parameters.
 
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes" (2013).
 
     Args:
-        size: number of dimensions ``D``.
+        size: number of dimensions ``D``, or the shape of ``z`` where it has several axes.
 
     Example:
 
@@ -47,61 +77,51 @@ class StandardNormal(Family):
     """
 
     parameters_per_element = 0
-    support = "finite real numbers"
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        _check_vector(self)
 
     def __call__(self, params: Any = None) -> Any:
         """Return ``N(0, I)``; an empty parameter tensor ``[0]`` may be given to say the dtype (float32 by default)."""
         return super().__call__(tf.zeros([0]) if params is None else params)
 
-    def make(self, *parameters: tf.Tensor) -> NormalDiag:
+    def make(self, *parameters: tf.Tensor) -> NormalDiag | NormalArray:
         """Return ``N(0, I)`` in the dtype of the empty tensor given."""
         zeros = tf.zeros(self.event_shape, parameters[0].dtype)
+        if len(self.event_shape) > 1:
+            return normal_array(zeros, zeros, len(self.event_shape), StandardNormalArray)
         distribution = StandardNormalDiag(zeros, tf.ones_like(zeros))
         distribution.log_var = zeros
         return distribution
 
-    def get_config(self) -> dict[str, Any]:
-        """Return ``{"size": D}``."""
-        return {"size": self.event_shape[0]}
-
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class DiagonalNormal(Family):
+class DiagonalNormal(_GaussianLatents):
     """The Gaussian ``N(mean, diag(exp(log_var)))`` over ``size`` dimensions, the usual posterior.
 
-    Parameters, flat: ``mean`` (``D`` values), then ``log_var`` (``D`` values, the log of the variance).
+    Parameters, flat: ``mean`` (``D`` values), then ``log_var`` (``D`` values, the log of the variance). Where ``z`` has
+    several axes, ``(H, W, C)`` of a convolutional encoder say, also ``[..., H, W, 2 C]``: along the last axis the
+    channels of ``mean``, then those of ``log_var``.
 
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes" (2013), appendix C.2.
 
     Args:
-        size: number of dimensions ``D``.
+        size: number of dimensions ``D``, or the shape of ``z`` where it has several axes.
 
     Example:
 
-    >>> import tfvae
+    >>> import tensorflow as tf, tfvae
     >>> q = tfvae.distributions.DiagonalNormal(2)([[1.0, 2.0, 0.0, 0.0]])
     >>> q.mean().numpy().tolist(), q.stddev().numpy().tolist()
     ([[1.0, 2.0]], [[1.0, 1.0]])
+    >>> tfvae.distributions.DiagonalNormal((4, 4, 8))(tf.zeros([3, 4, 4, 16])).event_shape.as_list()
+    [4, 4, 8]
     """
 
     parameters_per_element = 2
-    support = "finite real numbers"
 
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        _check_vector(self)
-
-    def make(self, *parameters: tf.Tensor) -> NormalDiag:
+    def make(self, *parameters: tf.Tensor) -> NormalDiag | NormalArray:
         """Return ``N(mean, diag(exp(log_var)))``."""
+        if len(self.event_shape) > 1:
+            return normal_array(parameters[0], parameters[1], len(self.event_shape))
         return normal_diag(*parameters)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return ``{"size": D}``."""
-        return {"size": self.event_shape[0]}
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -152,10 +172,3 @@ def _is_positive(value: Any) -> bool:
         return math.isfinite(value) and value > 0
     except (TypeError, OverflowError):
         return False
-
-
-def _check_vector(family: Family) -> None:
-    if len(family.event_shape) != 1:
-        raise ValueError(
-            f"{type(family).__name__} takes one number of dimensions, not the shape {list(family.event_shape)}."
-        )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfvae import ops
-from tfvae.distributions._normal import NormalDiag, StandardNormalDiag
+from tfvae.distributions._normal import NormalArray, NormalDiag, StandardNormalArray, StandardNormalDiag
 from tfvae.distributions._tfp import tfd
 from tfvae.ops import _checks
 
@@ -30,7 +30,7 @@ def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
     ``z`` is differentiable in the parameters of ``q`` where TFP can reparameterize ``q``
     (``q.reparameterization_type``): Gaussians can be, discrete distributions cannot.
 
-    Both diagonal Gaussians over one vector (``MultivariateNormalDiag``, ``Independent(Normal)``): the fused op.
+    Both diagonal Gaussians (``MultivariateNormalDiag``, ``Independent(Normal)`` over all axes): the fused op.
     Else TFP's registered KL. Else ``log q(z) - log p(z)``.
 
     Args:
@@ -70,7 +70,8 @@ def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
     seed = _checks.as_seed(seed)
     fused = fused_arguments(q, p)
     if fused is not None:
-        return SampleAndKL(*ops.reparameterize_kl(**fused, seed=seed), "fused")
+        z, kl = ops.reparameterize_kl(**fused, seed=seed)
+        return SampleAndKL(as_events(z, q), kl, "fused")
     z = q.sample(seed=tf.cast(seed, tf.int32))
     try:
         return SampleAndKL(z, q.kl_divergence(p), "analytic")
@@ -79,12 +80,17 @@ def sample_and_kl(q: Any, p: Any, *, seed: Any) -> SampleAndKL:
 
 
 def fused_arguments(q: Any, p: Any) -> dict[str, tf.Tensor] | None:
-    """Return the arguments by which the fused ops take a pair of diagonal Gaussians, or None for any other pair."""
+    """Return the arguments by which the fused ops take a pair of diagonal Gaussians, or None for any other pair.
+
+    Events of several axes are flattened into vectors, and so is the ``z`` that the ops give: see ``as_events``.
+    """
     q_params, p_params = _gaussian_params(q), _gaussian_params(p)
     if q_params is None or p_params is None or not _broadcasts_into(p.batch_shape, q.batch_shape):
         return None
     arguments = {"mean": q_params[0], "log_var": q_params[1]}
-    if isinstance(p, StandardNormalDiag) and p.log_var is not None:  # A copy with other parameters has none.
+    if (
+        isinstance(p, StandardNormalDiag | StandardNormalArray) and p.log_var is not None
+    ):  # A copy with other parameters has none.
         return arguments
     if p.batch_shape.rank != 0:
         shape = tf.shape(q_params[0])
@@ -92,14 +98,34 @@ def fused_arguments(q: Any, p: Any) -> dict[str, tf.Tensor] | None:
     return {**arguments, "prior_mean": p_params[0], "prior_log_var": p_params[1]}
 
 
+def as_events(z: tf.Tensor, q: Any) -> tf.Tensor:
+    """Return samples ``[..., D]`` of a fused op in the shape of events of ``q``, ``[..., *event]``."""
+    if q.event_shape.rank == 1:
+        return z
+    shaped = tf.reshape(z, tf.concat([tf.shape(z)[:-1], q.event_shape_tensor()], axis=0))
+    return tf.ensure_shape(shaped, z.shape[:-1].concatenate(q.event_shape))
+
+
 def _gaussian_params(distribution: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
-    """Return ``mean`` and ``log_var`` of a diagonal Gaussian over one vector, or None for anything else."""
+    """Return ``mean`` and ``log_var`` of a diagonal Gaussian as vectors ``[..., D]``, or None for anything else."""
     if isinstance(distribution, NormalDiag) and distribution.log_var is not None:
         return distribution.loc, distribution.log_var
-    independent = isinstance(distribution, tfd.Independent) and isinstance(distribution.distribution, tfd.Normal)
-    if isinstance(distribution, tfd.MultivariateNormalDiag) or (independent and distribution.event_shape.rank == 1):
+    if isinstance(distribution, tfd.MultivariateNormalDiag):
         return distribution.mean(), 2.0 * tf.math.log(distribution.stddev())
-    return None
+    independent = isinstance(distribution, tfd.Independent) and isinstance(distribution.distribution, tfd.Normal)
+    rank = distribution.event_shape.rank
+    if not independent or not rank:
+        return None
+    log_var = distribution.log_var if isinstance(distribution, NormalArray) else None
+    log_var = 2.0 * tf.math.log(distribution.stddev()) if log_var is None else log_var
+    mean = distribution.mean()
+    return (mean, log_var) if rank == 1 else (_flattened(mean, rank), _flattened(log_var, rank))
+
+
+def _flattened(tensor: tf.Tensor, rank: int) -> tf.Tensor:
+    size = tensor.shape[-rank:].num_elements()
+    flat = tf.reshape(tensor, tf.concat([tf.shape(tensor)[:-rank], [-1 if size is None else size]], axis=0))
+    return tf.ensure_shape(flat, [*tensor.shape[:-rank], size])
 
 
 def _broadcasts_into(batch_shape: tf.TensorShape, target: tf.TensorShape) -> bool:

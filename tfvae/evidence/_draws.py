@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfvae import ops
-from tfvae.distributions._sample_and_kl import fused_arguments
+from tfvae.distributions._sample_and_kl import as_events, fused_arguments
 from tfvae.evidence import _bernoulli
 from tfvae.evidence._job import ROWS, decoder_rows
 
@@ -28,7 +28,8 @@ def draw(q: Any, p: Any, seed: tf.Tensor, num_samples: int) -> tuple[tf.Tensor, 
     """
     fused = fused_arguments(q, p)
     if fused is not None:
-        return ops.reparameterize_log_ratio(**fused, seed=seed, num_samples=num_samples)
+        z, ratio = ops.reparameterize_log_ratio(**fused, seed=seed, num_samples=num_samples)
+        return as_events(z, q), ratio
     z = q.sample(num_samples, seed=tf.cast(seed, tf.int32))
     return z, log_ratio(q, p, z)
 

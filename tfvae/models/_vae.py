@@ -37,7 +37,7 @@ class VAE(WeightedKL, keras.Model):
 
     Args:
         encoder: Keras model or layer that turns ``x`` into the posterior's parameters.
-        decoder: Keras model or layer that turns ``z`` ``[B, D]`` into the likelihood's parameters.
+        decoder: Keras model or layer that turns ``z`` ``[B, *latent]`` into the likelihood's parameters.
         posterior: family of ``q(z|x)``, ``tfvae.distributions.DiagonalNormal(D)`` say.
         likelihood: family of ``p(x|z)``.
         prior: family of ``p(z)``, the standard normal if None. One that has parameters is learned with the networks.
@@ -82,7 +82,7 @@ class VAE(WeightedKL, keras.Model):
         super().__init__(name=name, **kwargs)
         _checks.check_networks(encoder=encoder, decoder=decoder)
         _checks.check_families(posterior=posterior, likelihood=likelihood)
-        prior = StandardNormal(posterior.event_shape[0]) if prior is None else prior
+        prior = StandardNormal(posterior.event_shape) if prior is None else prior
         _checks.check_families(prior=prior)
         _checks.check_sizes(encoder, decoder, posterior, likelihood, prior)
         self.encoder = encoder
