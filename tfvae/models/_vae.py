@@ -130,7 +130,7 @@ class VAE(WeightedKL, keras.Model):
         return self._prior(tf.float64 if self.compute_dtype == "float64" else tf.float32)
 
     def likelihood(self, z: Any) -> Any:
-        """Return ``p(x|z)``, a TFP distribution of batch shape ``[B]``, for ``z`` of shape ``[B, D]``."""
+        """Return ``p(x|z)``, a TFP distribution of batch shape ``[B]``, for ``z`` of shape ``[B, *latent]``."""
         return self._likelihood(tf.convert_to_tensor(z), training=False)
 
     def elbo(self, x: Any, seed: Any = None) -> tf.Tensor:
@@ -183,7 +183,7 @@ class VAE(WeightedKL, keras.Model):
         return self(x, training=False)
 
     def encode(self, x: Any) -> tf.Tensor:
-        """Return the posterior mean of ``z``, ``[B, D]``."""
+        """Return the posterior mean of ``z``, ``[B, *latent]``."""
         return self.posterior_family.mean(self.posterior(x))
 
     def export(self, path: str | os.PathLike[str], ops: str = "stock") -> None:
