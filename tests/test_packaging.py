@@ -187,6 +187,7 @@ def test_build_native_is_validated(sdist: Path, tmp_path: Path):
 
 
 FAKE_TENSORFLOW = """
+__version__ = "2.21.0"
 class sysconfig:
     get_include = staticmethod(lambda: {folder!r} + "/include")
     get_lib = staticmethod(lambda: {folder!r})

@@ -9,21 +9,21 @@
 
 namespace tfvae {
 
-#if defined(__x86_64__)
+// The build defines TFVAE_HAS_... for each of those that it compiles.
 extern const KernelTable k_avx512_kernels;
 extern const KernelTable k_avx2_kernels;
 extern const KernelTable k_baseline_kernels;
-#else
 extern const KernelTable k_neon_kernels;
-#endif
 
 namespace {
 
-#if defined(__x86_64__)
-// __builtin_cpu_supports knows no "f16c" in clang 14.
-bool has_f16c() {
+#ifdef TFVAE_HAS_AVX2
+// With the product that is added at once and the conversions that such processors have; __builtin_cpu_supports knows no
+// "f16c" in clang 14.
+bool has_avx2() {
   unsigned a, b, c = 0, d;
-  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  const bool has_f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  return has_f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 #endif
 
@@ -31,14 +31,20 @@ std::vector<const KernelTable*> find_usable() {
   std::vector<const KernelTable*> found;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+#endif
+#ifdef TFVAE_HAS_AVX512
+  if (has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
     found.push_back(&k_avx512_kernels);
   }
-  if (avx2) found.push_back(&k_avx2_kernels);
+#endif
+#ifdef TFVAE_HAS_AVX2
+  if (has_avx2()) found.push_back(&k_avx2_kernels);
+#endif
+#ifdef TFVAE_HAS_BASELINE
   found.push_back(&k_baseline_kernels);
-#else
+#endif
+#ifdef TFVAE_HAS_NEON
   found.push_back(&k_neon_kernels);
 #endif
   return found;

@@ -29,12 +29,11 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-// Vectors that are computed together. One under the sanitizers, which are compiled without optimisation: two would take
-// the compiler twice as long.
-#ifdef __OPTIMIZE__
-constexpr int kTogether = 2;
-#else
+// Vectors that are computed together.
+#ifdef TFVAE_ONE_VECTOR_AT_A_TIME
 constexpr int kTogether = 1;
+#else
+constexpr int kTogether = 2;
 #endif
 // Whether long computations are cut into several loops (csrc/cpu/exponentials.h says why): not with AVX-512, whose
 // units two vectors at a time keep busy, and whose loads and stores of whole lines would cost more than they bring.
