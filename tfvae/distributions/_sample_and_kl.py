@@ -88,9 +88,8 @@ def fused_arguments(q: Any, p: Any) -> dict[str, tf.Tensor] | None:
     if q_params is None or p_params is None or not _broadcasts_into(p.batch_shape, q.batch_shape):
         return None
     arguments = {"mean": q_params[0], "log_var": q_params[1]}
-    if (
-        isinstance(p, StandardNormalDiag | StandardNormalArray) and p.log_var is not None
-    ):  # A copy with other parameters has none.
+    is_standard = isinstance(p, StandardNormalDiag | StandardNormalArray)
+    if is_standard and p.log_var is not None:  # A copy with other parameters has none.
         return arguments
     if p.batch_shape.rank != 0:
         shape = tf.shape(q_params[0])
