@@ -16,10 +16,11 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// The gradient of the KL is float32 whatever T is, and so are the patterns of its NaN: those that bfloat16_bits wants.
+// The gradient of the KL, which beside bfloat16 is float32 and may have a NaN of any pattern: bfloat16_bits, which
+// packs are rounded by where loops are not staged, takes the usual one alone.
 template <class T, class V>
 TFVAE_INLINE V upstream(V gradient) {
-  if constexpr (std::is_same_v<T, BFloat16>) {
+  if constexpr (std::is_same_v<T, BFloat16> && !kStaged) {
     return select(gradient == gradient, gradient, broadcast<V>(__builtin_nanf("")));
   } else {
     return gradient;

@@ -31,7 +31,7 @@ def as_python_seed(seed: Any, name: str) -> int | None:
 
 def as_seed_pair(seed: Any) -> tf.Tensor:
     """Return a user's ``seed`` (an integer, or two) as an integer tensor of shape [2]."""
-    if tf.is_tensor(seed) and seed.shape.rank == 0 and seed.dtype.is_integer:
+    if tf.is_tensor(seed) and seed.shape.rank == 0 and seed.dtype in (tf.int32, tf.int64):
         return tf.stack([tf.cast(seed, tf.int64), tf.constant(0, tf.int64)])
     if isinstance(seed, (list, tuple)) or getattr(seed, "shape", ()) != ():
         return _checks.as_seed(seed)
