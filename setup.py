@@ -154,7 +154,7 @@ def try_native(build: Path) -> bool:
     choice = requested()
     if not BUILDING_COMMANDS.intersection(sys.argv):
         return False
-    if "editable_wheel" in sys.argv:
+    if {"editable_wheel", "develop", "--inplace", "-i"}.intersection(sys.argv):
         shutil.rmtree(ROOT / "tfvae" / "_lib", ignore_errors=True)  # An earlier build's must not outlive this one.
     if choice == "0":
         return False

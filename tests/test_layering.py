@@ -13,7 +13,7 @@ CSRC = Path(__file__).parents[1] / "csrc"
 
 # From the bottom up; a part may use those on lower lines and itself. `tfvae` itself, the top level, re-exports.
 LAYERS = [
-    {"_config", "_checks", "_files"},
+    {"_config", "_checks", "_files", "_version"},
     {"_native"},
     {"ops"},
     {"_info", "distributions"},
@@ -46,7 +46,7 @@ RESTRICTED = {
     "matplotlib": {"plots", "cli"},
     "PIL": {"datasets"},
     "sklearn": {"datasets"},
-    "tensorflow": set(LEVEL) - {"_config", "_checks", "_files"},
+    "tensorflow": set(LEVEL) - {"_config", "_checks", "_files", "_version"},
 }
 
 

@@ -141,16 +141,16 @@ def copy_package(folder):
     return package
 
 
-def add_library(package, content, version=tf.__version__):
+def add_library(package, content, version=tf.__version__, own=tfvae.__version__):
     library = package / "_lib"
     library.mkdir()
-    (library / "build.json").write_text(json.dumps({"tensorflow": version}), encoding="utf-8")
+    (library / "build.json").write_text(json.dumps({"tfvae": own, "tensorflow": version}), encoding="utf-8")
     if content is not None:
         (library / LIBRARY).write_bytes(content)
 
 
-def _with(content, version=tf.__version__):
-    return lambda package: add_library(package, content, version)
+def _with(content, *versions):
+    return lambda package: add_library(package, content, *versions)
 
 
 def _bad_json(package):
@@ -170,6 +170,10 @@ def _cases():
         "other TensorFlow": (
             _with(b"\x7fELF rubbish", "2.20.0"),
             [LIBRARY, "built against TensorFlow 2.20.0", f"this is {here}", "Rebuild with"],
+        ),
+        "other tfvae": (
+            _with(b"\x7fELF rubbish", tf.__version__, "0.0.1"),
+            [LIBRARY, "built for tfvae 0.0.1", f"this is tfvae {tfvae.__version__}", "Rebuild with"],
         ),
     }
     if BUILT:
@@ -308,7 +312,7 @@ if BUILT:
         for name, (says_so, content, _) in XLA_CASES.items():
             package = copy_package(folder / name)
             add_library(package, (PACKAGE / "_lib" / LIBRARY).read_bytes())
-            facts = {"tensorflow": tf.__version__, "xla": says_so}
+            facts = {"tfvae": tfvae.__version__, "tensorflow": tf.__version__, "xla": says_so}
             (package / "_lib" / "build.json").write_text(json.dumps(facts), encoding="utf-8")
             if content is not None:
                 (package / "_lib" / XLA_LIBRARY).write_bytes(content)

@@ -180,6 +180,18 @@ def test_without_a_compiler_req_30(sdist: Path, tmp_path: Path):
     assert "COMPILED OPS" not in skipping.stdout + skipping.stderr
 
 
+def test_an_earlier_library_does_not_outlive_a_build_in_place_that_fails(sdist: Path, tmp_path: Path):
+    shutil.unpack_archive(sdist, tmp_path)
+    source = next(tmp_path.glob("tfvae-*"))
+    earlier = source / "tfvae" / "_lib" / "build.json"
+    earlier.parent.mkdir()
+    earlier.write_text("{}", encoding="utf-8")
+    path = path_without_compilers(tmp_path)
+    built = run(*(sys.executable, "setup.py", "build_ext", "--inplace"), cwd=source, env=clean_environment(PATH=path))
+    assert "THE COMPILED OPS ARE NOT PART OF THIS INSTALLATION" in built.stdout + built.stderr
+    assert not earlier.parent.exists()
+
+
 def test_build_native_is_validated(sdist: Path, tmp_path: Path):
     wrong = pip_wheel(sdist, tmp_path / "wheels", TFVAE_BUILD_NATIVE="yes")
     assert wrong.returncode != 0

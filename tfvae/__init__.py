@@ -2,11 +2,10 @@
 
 from tfvae import callbacks, datasets, distributions, evidence, exact, layers, metrics, models, objectives, ops, plots
 from tfvae._info import build_info
+from tfvae._version import __version__ as __version__
 from tfvae.distributions import sample_and_kl
 from tfvae.models import VAE
 from tfvae.ops import use_backend
-
-__version__ = "0.1.0"
 
 __all__ = [
     "VAE",

@@ -17,6 +17,8 @@ def as_count(value: Any, name: str, at_least: int = 1) -> int:
     if isinstance(value, bool) or count < at_least:
         kind = "a positive integer" if at_least == 1 else f"an integer of at least {at_least}"
         raise ValueError(f"{name} must be {kind}, not {value!r}.")
+    if count >= 2**63:
+        raise ValueError(f"{name} must be below 2**63, not {value!r}.")
     return count
 
 

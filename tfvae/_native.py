@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfvae import _config
+from tfvae._version import __version__
 
 LIBRARY_NAME = "libtfvae_ops.so"
 XLA_LIBRARY_NAME = "libtfvae_xla.so"
@@ -100,6 +101,8 @@ def _xla_outcome() -> str | None:
 def _load_checked() -> Any:
     path = _FOLDER / LIBRARY_NAME
     built = _read_metadata()
+    if built.get("tfvae") != __version__:
+        raise _Unusable(f"{path} was built for tfvae {built.get('tfvae')} and this is tfvae {__version__}. {REMEDY}")
     if built["tensorflow"] != tf.__version__:
         raise _Unusable(
             f"{path} was built against TensorFlow {built['tensorflow']} and this is TensorFlow {tf.__version__}. "

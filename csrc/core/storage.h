@@ -8,7 +8,6 @@
 namespace tfvae {
 
 enum class DType : int { kFloat16 = 0, kBFloat16 = 1, kFloat32 = 2, kFloat64 = 3 };
-constexpr int kDTypeCount = 4;
 
 namespace TFVAE_ISA {
 

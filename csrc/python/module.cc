@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -53,12 +54,14 @@ ParallelFor on_threads(int threads) {
 
 const KernelTable& kernels_named(const std::string& isa) {
   if (isa.empty() && active_kernels() != nullptr) return *active_kernels();
+  const std::string what = isa.empty() ? "The environment variable TFVAE_ISA" : "isa";
   std::string names;
   for (const KernelTable* table : usable_kernels()) {
     if (isa == table->isa) return *table;
     names += std::string(names.empty() ? "" : ", ") + table->isa;
   }
-  throw py::value_error("isa must be one of " + names + " on this machine, not '" + isa + "'.");
+  throw py::value_error(what + " must be one of " + names + " on this machine" +
+                        (isa.empty() ? "." : ", not '" + isa + "'."));
 }
 
 DType dtype_of(const py::array& array, const char* name) {
@@ -87,10 +90,8 @@ void expect(const char* name, const py::array& array, const std::vector<py::ssiz
   }
 }
 
-py::array contiguous(const py::array& array) {
-  py::array result = py::array::ensure(array, py::array::c_style);
-  if (!result) throw py::type_error("prior_mean and prior_log_var must be given together, as arrays.");
-  return result;
+py::array contiguous(const py::object& array) {
+  return py::module_::import("numpy").attr("asarray")(array, py::none(), "C");
 }
 
 using Shape = std::vector<py::ssize_t>;
@@ -119,7 +120,10 @@ struct Arguments {
     params->mean = mean.data();
     params->log_var = log_var.data();
     params->prior = PriorShape::kNone;
-    if (!prior_mean_in.is_none() || !prior_log_var_in.is_none()) take_prior(prior_mean_in, prior_log_var_in, params);
+    if (prior_mean_in.is_none() != prior_log_var_in.is_none()) {
+      throw py::type_error("prior_mean and prior_log_var must be given together.");
+    }
+    if (!prior_mean_in.is_none()) take_prior(prior_mean_in, prior_log_var_in, params);
   }
 
   Shape prior_shape(const CommonParams& params) const {
@@ -128,8 +132,8 @@ struct Arguments {
 
  private:
   void take_prior(const py::object& mean_in, const py::object& log_var_in, CommonParams* params) {
-    prior_mean = contiguous(py::array::ensure(mean_in));
-    prior_log_var = contiguous(py::array::ensure(log_var_in));
+    prior_mean = contiguous(mean_in);
+    prior_log_var = contiguous(log_var_in);
     params->prior = shape_of(prior_mean) == shape ? PriorShape::kFull : PriorShape::kShared;
     expect("prior_mean", prior_mean, prior_shape(*params), mean.dtype());
     expect("prior_log_var", prior_log_var, prior_shape(*params), mean.dtype());
@@ -235,6 +239,7 @@ py::array standard_normal(py::ssize_t count, const Seed& seed, const std::string
     throw py::type_error("dtype must be float32 or float64, not " + dtype + ".");
   }
   if (count < 0 || begin < 0) throw py::value_error("count and begin must not be negative.");
+  if (begin > std::numeric_limits<int64_t>::max() - count) throw py::value_error("begin + count must be below 2**63.");
   py::array out(py::dtype(dtype), std::vector<py::ssize_t>{count});
   const DType type = dtype == "float64" ? DType::kFloat64 : DType::kFloat32;
   kernels_named(isa).normals(type, seed.data(), begin, count, out.mutable_data());

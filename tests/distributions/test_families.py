@@ -68,6 +68,20 @@ def test_where_both_layouts_fit_the_event_shaped_one_is_taken():
     assert Bernoulli((1, 1, 5))(tf.zeros([7, 5])).batch_shape == (7,)
 
 
+@pytest.mark.parametrize("batch", [None, 1, 7])
+def test_a_batch_of_flat_parameters_is_no_axis_of_the_event(batch):
+    """``[None, 10]`` and ``[1, 10]`` would also be the event-shaped layout of one event of shape ``[1, 5]``."""
+    family = Normal((1, 5), "learned")
+
+    @tf.function(input_signature=[tf.TensorSpec([batch, 10])])
+    def log_prob(params):
+        return family(params).log_prob(tf.zeros([tf.shape(params)[0], 1, 5]))
+
+    params = np.random.default_rng(1).normal(size=[batch or 3, 10]).astype(np.float32)
+    expected = stats.norm.logpdf(0, params[:, :5], np.exp(params[:, 5:] / 2)).sum(axis=1)
+    np.testing.assert_allclose(log_prob(params), expected, rtol=1e-5)  # float32
+
+
 @pytest.mark.parametrize("family", WITH_PARAMETERS, ids=repr)
 def test_unknown_batch_shapes_stay_unknown_and_events_known(family):
     @tf.function(input_signature=[tf.TensorSpec([None, family.params_size])])

@@ -2,6 +2,7 @@
 that are trained there. Skipped where there is no TensorFlow, or none with a GPU."""
 
 import functools
+import secrets
 
 import numpy as np
 import pytest
@@ -42,7 +43,9 @@ def on_gpu():
 
 def parameters_of(shape, dtype, prior):
     """Fresh random parameters, and their prior's, as float64 values that the dtype holds."""
-    rng = np.random.default_rng()
+    seed = secrets.randbits(32)
+    print("inputs from seed", seed)  # Shown where a test fails.
+    rng = np.random.default_rng(seed)
     prior_shapes = {"none": (), "full": (shape, shape), "shared": (shape[-1:], shape[-1:])}[prior]
     values = [rng.uniform(-2, 2, size) for size in (shape, shape, *prior_shapes)]
     return [tf.cast(value, dtype).numpy().astype(np.float64) for value in values]

@@ -58,3 +58,32 @@ def test_the_evidence_is_above_the_elbo(vae):
     assert np.all(found.gap.numpy() > -0.5)
     # The best q for each example, of the encoder's family, is as good as what the encoder gives, or better.
     assert np.all(found.amortisation_gap.numpy() > -0.5)
+
+
+@pytest.mark.filterwarnings("ignore::tfvae.evidence.EvidenceWarning")  # Of random networks; only their equality counts.
+def test_events_and_latent_variables_of_one_row_from_flat_networks():
+    """Where the batch size is not known, as in evaluate, it must not be taken for the event's axis of 1."""
+    rows = np.random.default_rng(2).normal(size=[20, 1, 6]).astype(np.float32)
+
+    def evaluated(*last):
+        encoder = keras.Sequential([keras.Input([1, 6]), keras.layers.Flatten(), keras.layers.Dense(4), *last[:1]])
+        decoder = keras.Sequential(
+            [keras.Input([1, 2]), keras.layers.Flatten(), keras.layers.Dense(6, "tanh"), *last[1:]]
+        )
+        normal = tfvae.distributions.Normal((1, 6))
+        vae = tfvae.VAE(
+            encoder, decoder, posterior=tfvae.distributions.DiagonalNormal((1, 2)), likelihood=normal, seed=5
+        )
+        weights = np.random.default_rng(3)
+        vae.set_weights([weights.normal(size=w.shape) if w.ndim else w for w in vae.get_weights()])
+        vae.compile("sgd")
+        return vae.evaluate(rows, batch_size=8, verbose=0, return_dict=True), vae
+
+    (flat, of_flat), (shaped, of_shaped) = (
+        evaluated(),
+        evaluated(keras.layers.Reshape([1, 4]), keras.layers.Reshape([1, 6])),
+    )
+    assert flat == pytest.approx(shaped, rel=1e-5)
+    found = [vae.log_likelihood(rows[:3], num_samples=50, seed=1).estimate for vae in (of_flat, of_shaped)]
+    np.testing.assert_allclose(*found, rtol=1e-6)
+    assert np.isfinite(of_flat.fit(rows, batch_size=8, verbose=0).history["elbo"]).all()

@@ -131,12 +131,30 @@ def test_bad_arguments_of_the_other_functions(kernels):
         kernels.standard_normal(-1, seed=SEED)
     with pytest.raises(ValueError, match="must not be negative"):
         kernels.standard_normal(1, seed=SEED, begin=-1)
+    with pytest.raises(ValueError, match=r"begin \+ count must be below 2\*\*63"):
+        kernels.standard_normal(1000, seed=SEED, begin=2**63 - 1000)
+    assert np.isfinite(kernels.standard_normal(1000, seed=SEED, begin=2**63 - 1001)).all()
     with pytest.raises(ValueError, match="count must not be negative"):
         kernels.philox_words(-1, seed=SEED)
     with pytest.raises(ValueError, match="function must be one of"):
         kernels.elementary("q", ROW)
     with pytest.raises((MemoryError, ValueError)):
         kernels.standard_normal(2**62, seed=SEED)
+
+
+def test_the_cause_is_told_of_arrays_that_cannot_be_had(kernels):
+    for prior in ({"prior_mean": M}, {"prior_log_var": M}):
+        with pytest.raises(TypeError, match=r"^prior_mean and prior_log_var must be given together\.$"):
+            kernels.reparameterize_kl(M, M, seed=SEED, **prior)
+    huge = np.broadcast_to(np.float32(0), (2**40, 2**10))  # A view of one number, and 4 PiB as an array.
+    with pytest.raises(MemoryError, match="allocate"):
+        kernels.reparameterize_kl(huge, huge, seed=SEED)
+
+
+def test_an_unknown_instruction_set_in_the_environment_is_named(run_python):
+    code = "from tfvae._lib import tfvae_kernels as k\ntry:\n    k.standard_normal(3, seed=(1, 2))\n"
+    done = run_python(f"{code}except ValueError as error:\n    print(error)", env={"TFVAE_ISA": "sse9"})
+    assert done.stdout.startswith("The environment variable TFVAE_ISA must be one of "), done.stdout + done.stderr
 
 
 def test_instruction_sets(kernels):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfvae
 from tfvae.distributions._tfp import tfd
 from tfvae.ops import reparameterize_log_ratio
 
@@ -171,11 +172,27 @@ def test_second_order_and_finite_differences(backend, rng):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
+if tfvae.build_info()["built"]:
+
+    def test_a_mean_of_more_axes_than_a_sample_could_have_is_refused_before_the_graph_runs():
+        """TensorFlow's own optimiser of graphs aborts the process where a shape has more axes than there may be."""
+
+        @tf.function
+        def draw(mean):
+            return reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2)
+
+        assert [tensor.shape.rank for tensor in draw(tf.zeros([1] * 253))] == [254, 253]
+        with pytest.raises(ValueError, match="mean must have rank 253 or less, because z has one axis more, not 254"):
+            draw(tf.zeros([1] * 254))
+
+
 def test_bad_arguments_are_refused_by_name(backend):
     mean = tf.zeros([2, 3])
     for wrong in (0, -1, 1.5, True, None):
         with pytest.raises(ValueError, match="num_samples must be a positive integer"):
             reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=wrong)
+    with pytest.raises(ValueError, match=r"num_samples must be below 2\*\*63"):
+        reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2**70)
     with pytest.raises(TypeError, match="stop_density_gradient must be True or False"):
         reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=1, stop_density_gradient="yes")
     with pytest.raises(ValueError, match=r"seed must have shape \[2\], not \[3\]"):

@@ -101,9 +101,11 @@ class Family:
         event_shaped = [*self.event_shape[:-1], self.event_shape[-1] * self.parameters_per_element]
         if shape.rank is None:
             raise ValueError(f"{what} must have a known rank. Expected {self._layouts()}.")
+        flat = shape.rank >= 1 and _matches(shape[-1:], [self.params_size])
         if shape.rank >= len(event_shaped) and _matches(shape[-len(event_shaped) :], event_shaped):
-            return True
-        if shape.rank >= 1 and _matches(shape[-1:], [self.params_size]):
+            # [1, C p] is both for an event shape of [1, C]: as [None, C p] it is a batch of flat ones.
+            return not (flat and shape.rank == len(event_shaped) > 1)
+        if flat:
             return False
         raise ValueError(f"{what} must have shape {self._layouts()} for {self!r}, not {_show(shape)}.")
 

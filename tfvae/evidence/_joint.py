@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.distributions._tfp import tfd
+from tfvae.evidence._densities import log_density
 
 
 class Joint:
@@ -53,8 +54,12 @@ class Joint:
 
     def log_prior(self, u: tf.Tensor) -> tf.Tensor:
         """Return the log of the prior density of ``u``, of shape ``u`` less the event."""
+        p = self.model.prior()
+        of_u = log_density(p)
+        if of_u is not None:
+            return of_u(u)
         jacobian = self.bijector.forward_log_det_jacobian(u, event_ndims=len(self.event_shape))
-        return self.model.prior().log_prob(self.bijector.forward(u)) + jacobian
+        return p.log_prob(self.bijector.forward(u)) + jacobian
 
     def log_likelihood(self, x: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         """Return ``log p(x|z)``, ``[B, n]``, for ``x`` ``[B, *event]`` and ``u`` ``[B, n, *latent]``."""

@@ -57,28 +57,30 @@ class Quadrature:
         while len(open_) and count <= _MOST[self._size]:
             axes = _axes(low[open_], high[open_], count)
             log_joint = self._on_grid(tf.gather(x, open_), axes)
-            value[open_] = _log_sum(log_joint, axes, 1)
+            seen = _seen(log_joint)
+            value[open_] = _log_sum(seen, axes, 1)
             with np.errstate(invalid="ignore"):
-                error[open_] = np.abs(value[open_] - _log_sum(log_joint, axes, 2))
+                change = np.abs(value[open_] - _log_sum(seen, axes, 2))
+            error[open_] = np.maximum(change, _unseen(log_joint, axes, value[open_]))
             open_, count = open_[error[open_] > _CLOSE_ENOUGH[self._joint.dtype]], 2 * count - 1
         return value, error
 
     def _box(self, x: tf.Tensor, guess: Any, seed: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         examples = len(x)
         seeds = seeds_of(seed, 2)
-        prior = self._joint.draw_prior([1, _PRIOR_DRAWS], seeds[0]).numpy().reshape([1, -1, self._size])
+        prior = self._joint.draw_prior([_PRIOR_DRAWS, 1], seeds[0]).numpy().reshape([_PRIOR_DRAWS, 1, self._size])
         near = guess.sample(_PRIOR_DRAWS, seed=seeds[1])
         near = self._joint.bijector.inverse(near).numpy().reshape([_PRIOR_DRAWS, -1, self._size])[:, :examples]
         mass = _Mass(examples, self._size)
-        for low, high in (_stretched(prior.min(1), prior.max(1), 0.5), _stretched(near.min(0), near.max(0), 0.5)):
-            low, high = (np.broadcast_to(end, [examples, self._size]) for end in (low, high))
+        for draws in (prior, near):
+            low, high = (np.broadcast_to(end, [examples, self._size]) for end in _range(draws))
             axes = _axes(low, high, _LOOK[self._size])
-            mass.see(self._on_grid(x, axes), axes)
+            mass.see(_seen(self._on_grid(x, axes)), axes)
         for _ in range(30):
             low, high = mass.box()
             axes = _axes(low, high, _CLOSE_IN[self._size])
             mass.forget_box()
-            mass.see(self._on_grid(x, axes), axes)
+            mass.see(_seen(self._on_grid(x, axes)), axes)
             new_low, new_high = mass.box()
             if np.all(np.abs(new_low - low) + np.abs(new_high - high) < 0.1 * (high - low)):
                 break
@@ -159,9 +161,41 @@ def _axes(low: np.ndarray, high: np.ndarray, count: int) -> np.ndarray:
     return low[..., np.newaxis] + (high - low)[..., np.newaxis] * np.linspace(0.0, 1.0, count)
 
 
-def _stretched(low: np.ndarray, high: np.ndarray, part: float) -> tuple[np.ndarray, np.ndarray]:
+def _range(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where ``u`` of the draws ``[n, B, size]`` lies, and half as much on both sides; but for infinite ones."""
+    finite = np.isfinite(draws)
+    low = np.min(np.where(finite, draws, np.inf), axis=0)
+    high = np.max(np.where(finite, draws, -np.inf), axis=0)
+    low, high = np.where(finite.any(axis=0), low, -1.0), np.where(finite.any(axis=0), high, 1.0)
     width = np.maximum(high - low, 1e-9)
-    return low - part * width, high + part * width
+    return low - 0.5 * width, high + 0.5 * width
+
+
+def _seen(log_joint: np.ndarray) -> np.ndarray:
+    """Return the densities, 0 where there is none: ``z`` was rounded to a bound, and is at a pole of its density.
+
+    Where there is none at all, as of data with NaN, they are kept as they are.
+    """
+    lost = np.isnan(log_joint) | (log_joint == np.inf)
+    some = ~lost.all(axis=tuple(range(1, lost.ndim)), keepdims=True)
+    return np.where(lost & some, -np.inf, log_joint)
+
+
+def _unseen(log_joint: np.ndarray, axes: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Return the part of the evidence that may lie where no density was seen: the one next to it, all over the box."""
+    size = axes.shape[1]
+    lost = np.isnan(log_joint) | (log_joint == np.inf)
+    beside = np.zeros_like(lost)
+    for axis in range(1, size + 1):
+        ahead, behind = [slice(None)] * (size + 1), [slice(None)] * (size + 1)
+        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+        beside[tuple(ahead)] |= lost[tuple(behind)]
+        beside[tuple(behind)] |= lost[tuple(ahead)]
+    edge = np.max(np.where(beside & ~lost, log_joint, -np.inf).reshape([len(log_joint), -1]), axis=1)
+    volume = np.prod(axes[:, :, -1] - axes[:, :, 0], axis=1)
+    with np.errstate(invalid="ignore"):
+        part = np.exp(np.minimum(edge + np.log(volume) - value, 0.0))
+    return np.where(lost.any(axis=tuple(range(1, size + 1))), np.nan_to_num(part, nan=np.inf), 0.0)
 
 
 def _log_sum(log_joint: np.ndarray, axes: np.ndarray, stride: int) -> np.ndarray:
