@@ -99,19 +99,21 @@ def test_names_are_checked_before_anything_is_computed(data, tmp_path):
         importance_weighted(MODEL, data, save_to=tmp_path / "missing" / "results.npz")
 
 
-def keras_model(scale=1.0, kl_weight=1.0):
+def keras_model(scale=1.0, kl_weight=1.0, activation=None):
     networks = [
-        keras.Sequential([keras.Input([n]), keras.layers.Dense(m, kernel_initializer="ones")]) for n, m in SIZES
+        keras.Sequential([keras.Input([n]), keras.layers.Dense(m, activation, kernel_initializer="ones")])
+        for n, m in SIZES
     ]
     normal = Normal(3, scale=scale)
     return tfvae.VAE(*networks, posterior=DiagonalNormal(2), likelihood=normal, kl_weight=kl_weight)
 
 
 def test_equal_weights_do_not_make_a_model_the_same(tmp_path, x):
-    """Its likelihood makes it another; the weight of its KL, which no estimate has in it, does not."""
+    """Likelihood and activations make it another; the weight of its KL, which no estimate has in it, does not."""
     settings = {"num_samples": 10, "seed": 1, "save_to": tmp_path / "weights.npz"}
     first = importance_weighted(keras_model(), x, **settings)
     again = importance_weighted(keras_model(kl_weight=0.5), x, **settings)
     np.testing.assert_array_equal(first.estimate, again.estimate)
-    with pytest.raises(ValueError, match="model"):
-        importance_weighted(keras_model(scale=2.0), x, **settings)
+    for other in (keras_model(scale=2.0), keras_model(activation="tanh")):
+        with pytest.raises(ValueError, match="model"):
+            importance_weighted(other, x, **settings)

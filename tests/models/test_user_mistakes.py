@@ -137,3 +137,23 @@ def test_weights_beside_a_dataset_belong_into_it(make_vae, x, kind):
     data = tf.data.Dataset.from_tensors(x) if kind == "dataset" else ((x,) for _ in range(2))
     with pytest.raises(ValueError, match=r"let the batches of other data be \(x, y, sample_weight\)"):
         vae.fit(data, sample_weight=np.ones(48), verbose=0)
+
+
+def test_several_inputs_of_networks_that_are_not_built_are_refused_in_the_same_words(x):
+    vae = tfvae.VAE(
+        keras.layers.Dense(4),
+        keras.layers.Dense(5),
+        posterior=DiagonalNormal(2),
+        likelihood=tfvae.distributions.Normal(5),
+    )
+    vae.compile("adam")
+    with pytest.raises(ValueError, match=r"one tensor x, not of a dict of 1"):
+        vae.fit(tf.data.Dataset.from_tensors({"x": x}), shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("name", ["posterior", "prior", "likelihood", "compute_loss"])
+def test_a_method_that_training_would_not_follow_is_not_to_be_overridden(name):
+    """An ELBO to the old prior beside evidence under the new one would be the worst of both."""
+    with pytest.raises(TypeError, match=rf"^Mine overrides {name}\(\), which training would not follow\. Pass the"):
+        type("Mine", (tfvae.VAE,), {name: lambda self, *args: None})
+    assert type("Mine", (tfvae.VAE,), {"encode": lambda self, x: None}).encode is not tfvae.VAE.encode

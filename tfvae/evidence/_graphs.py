@@ -59,7 +59,7 @@ def of_model(model: Any, key: tuple[Hashable, ...], make: Callable[[Any], T]) ->
 def _made_of(model: keras.Model) -> list[Any]:
     """Return the families, layers, weights and settings that a graph of the model has in it."""
     own: list[Any] = [value for name, value in vars(model).items() if not name.startswith("_")]
-    parts = [value for value in own if isinstance(value, Family) or type(value) in (int, float, str)]
+    parts = [value for value in own if isinstance(value, Family) or type(value) in (bool, int, float, str)]
     parts += [repr(value.get_config()) for value in own if isinstance(value, Family)]
     for layer in model._flatten_layers(include_self=False):
         parts += [layer, *(value for name, value in vars(layer).items() if not name.startswith("_"))]

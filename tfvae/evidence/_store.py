@@ -101,7 +101,7 @@ def fingerprint_of_array(x: np.ndarray) -> str:
 
 
 def fingerprint_of_model(model: Any, x: np.ndarray) -> str:
-    """Return a hash of a Keras model's floating weights and families; of another, of what it says of some of ``x``.
+    """Return a hash of a Keras model's weights, families and layers; of another, of what it says of some of ``x``.
 
     The noise state of a VAE, its counters and the weight of its KL are no part of what it computes here.
     """
@@ -111,6 +111,7 @@ def fingerprint_of_model(model: Any, x: np.ndarray) -> str:
         families = [value for name, value in sorted(vars(model).items()) if isinstance(value, Family)]
         arrays = [fingerprint_of_array(array) for array in floating]
         arrays += [f"{type(family).__name__}{family.get_config()}" for family in families]
+        arrays += [_description(layer) for layer in getattr(model, "_flatten_layers", tuple)()]
     else:
         rows = x[:32]
         q, p = model.posterior(rows), model.prior()
@@ -120,3 +121,14 @@ def fingerprint_of_model(model: Any, x: np.ndarray) -> str:
         # Six digits: a library may round the last ones differently on another day.
         arrays = [f"{value:.6g}" for term in terms for value in np.ravel(np.asarray(term, np.float64))]
     return hashlib.sha256(" ".join(arrays).encode()).hexdigest()
+
+
+def _description(layer: Any) -> str:
+    """Return the settings of a layer that has none inside, but for its name: with equal weights these may differ."""
+    if layer._flatten_layers(include_self=False, recursive=False):
+        return ""
+    try:
+        config = {name: value for name, value in layer.get_config().items() if name != "name"}
+    except NotImplementedError:  # A layer of the user's own that does not tell.
+        config = {}
+    return type(layer).__name__ + json.dumps(config, sort_keys=True, default=lambda value: type(value).__name__)

@@ -128,6 +128,17 @@ def check_saving(model: keras.Model, path: Any, base: type[keras.Model]) -> None
         ) from error
 
 
+def check_overrides(kind: type[keras.Model], base: type[keras.Model]) -> None:
+    """Refuse subclasses that change a part of the model in one method, which others of ``base`` would not follow."""
+    for name in ("posterior", "prior", "likelihood", "compute_loss"):
+        if getattr(kind, name) is not getattr(base, name):
+            raise TypeError(
+                f"{kind.__name__} overrides {name}(), which training would not follow. Pass the constructor another "
+                "network or family (subclass tfvae.distributions.Family for a distribution of your own); for another "
+                "loss override train_step and test_step."
+            )
+
+
 def check_data(x: Any, likelihood: Family) -> None:
     """Check an array against the likelihood's support; what else Keras takes is let through unread."""
     check_one_tensor(x)

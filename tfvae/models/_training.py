@@ -35,6 +35,14 @@ def example_weights(sample_weight: Any, values: tf.Tensor) -> tf.Tensor:
     return tf.cast(weight, values.dtype)
 
 
+def what_to_build_on(strategy: tf.distribute.Strategy, iterator: Any, batch: Any) -> tuple[Any, Any]:
+    """Return iterator and batch, or for several replicas the part of one; Keras' mean fails where parts differ."""
+    if iterator is None or strategy.num_replicas_in_sync == 1:
+        return iterator, batch
+    _, _, batches = next(iter(iterator))
+    return None, keras.tree.map_structure(lambda part: strategy.experimental_local_results(part)[0], next(batches))
+
+
 def forward_state(*networks: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tensor]]:
     """Return what a forward pass may change in the networks, moving means say, with its values as they are now."""
     layers = [layer for network in networks for layer in network._flatten_layers()]

@@ -108,6 +108,10 @@ class VAE(WeightedKL, keras.Model):
         self._term_means = [keras.metrics.Mean(name=name) for name in ("elbo", "reconstruction", "kl")]
         self.built = _checks.is_built(encoder, decoder)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _checks.check_overrides(cls, VAE)
+
     def build(self, input_shape: Any) -> None:
         """Build both networks for data of shape ``input_shape``, ``(None, *event)``; the first call does it too."""
         _checks.check_input_shape(input_shape, self.likelihood_family)
@@ -265,7 +269,7 @@ class VAE(WeightedKL, keras.Model):
             x: data ``[N, *event]``: array, ``tf.data.Dataset``, ``PyDataset`` or generator, of ``(x,)``, ``(x, y)``
                 or ``(x, y, sample_weight)``.
             y: ignored, but for ``class_weight``.
-            *args: further positional arguments of ``keras.Model.fit``.
+            *args: ``batch_size``, ``epochs``, ``verbose``, ``callbacks`` and ``validation_split``, in this order.
             validation_data: data to evaluate after every epoch, as ``x`` or as a tuple of arrays.
             sample_weight: one weight per example, ``[N]``.
             **kwargs: further arguments of ``keras.Model.fit``.
@@ -384,16 +388,9 @@ class VAE(WeightedKL, keras.Model):
         return self.noise.next_seed() if seed is None else as_seed_pair(seed)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Build from one replica's part of the first batch; Keras averages the parts, which fails if they differ."""
-        strategy = self.distribute_strategy
-        if iterator is None or strategy.num_replicas_in_sync == 1:
-            super()._maybe_symbolic_build(iterator, data_batch)
-            return
-        for _, _, batches in iterator:
-            parts = keras.tree.map_structure(lambda part: strategy.experimental_local_results(part)[0], next(batches))
-            super()._maybe_symbolic_build(data_batch=parts)
-            break
+        super()._maybe_symbolic_build(*_training.what_to_build_on(self.distribute_strategy, iterator, data_batch))
 
     def _build_on(self, x: tf.Tensor) -> None:
         if not self.built:
+            _checks.check_one_tensor(x)
             self.build(x.shape)
