@@ -1,8 +1,9 @@
 """Draw docs/images/roofline.png from the measurements: ``python -m benchmarks.plot_roofline``.
 
-Time per call over the bytes a pass has to move, for every rival of the last run, beside the measured loop that only
-moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Where the time of the op
-alone was measured, in a graph, that is drawn; small shapes have no loop: its threads take longer to start than to run.
+Time per call over the bytes a pass has to move, for every rival of the last run of several shapes, beside the measured
+loop that only moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Where the
+time of the op alone was measured, in a graph, that is drawn; small shapes have no loop: its threads take longer to start
+than to run.
 """
 
 from __future__ import annotations
@@ -52,9 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def last_run(rows: Sequence[Row], dtype: str) -> list[Row]:
-    """Return the rows of ``dtype`` that were measured last, all in one run."""
+    """Return the rows of ``dtype`` that were measured last, in one run, if there is one in a run of several shapes."""
     chosen = [row for row in rows if row["dtype"] == dtype]
-    last = max((row["date"] for row in chosen), default="")
+    shapes: dict[str, set[str]] = {}
+    for row in chosen:
+        shapes.setdefault(row["date"], set()).add(row["shape"])
+    last = max([date for date, found in shapes.items() if len(found) > 1] or shapes, default="")
     return [row for row in chosen if row["date"] == last]
 
 

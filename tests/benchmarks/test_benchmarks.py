@@ -98,6 +98,11 @@ def test_roofline_is_drawn_from_the_rows(measured, tmp_path):
     assert plot_roofline.main(["--input", str(measured), "--output", str(image)]) == 0
     assert image.read_bytes().startswith(b"\x89PNG")
     rows = plot_roofline.last_run([*read(measured), {**read(measured)[0], "date": "1999"}], "float32")
+    runs = [
+        {"dtype": "float32", "date": date, "shape": shape} for date, shape in (("1", "2x2"), ("1", "3x3"), ("2", "2x2"))
+    ]
+    assert {row["date"] for row in plot_roofline.last_run(runs, "float32")} == {"1"}
+    assert {row["date"] for row in plot_roofline.last_run(runs[1:], "float32")} == {"2"}
     assert rows == read(measured)
 
 
