@@ -2,8 +2,8 @@
 
 Time per call over the bytes a pass has to move, for every rival of the last run of several shapes, beside the measured
 loop that only moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Where the
-time of the op alone was measured, in a graph, that is drawn; small shapes have no loop: its threads take longer to start
-than to run.
+time of the op alone was measured, in a graph, that is drawn; small shapes have no loop: its threads take longer to
+start than to run.
 """
 
 from __future__ import annotations
