@@ -87,8 +87,8 @@ def decompose(
       as a control variate.
     - ``log p(x)`` is by quadrature where ``z`` has one or two dimensions; modes away from ``q*`` that are much narrower
       than the prior may be missed, and its error does not tell; of mass where ``z`` is rounded to a bound it does. Else
-      it is importance-weighted over the same draws of both, with the density of their even mixture as proposal: at worst
-      as good as half the draws from the better one.
+      it is importance-weighted over the same draws of both, with the density of their even mixture as proposal: at
+      worst as good as half the draws from the better one.
 
     For bits per dimension see ``tfvae.metrics.bits_per_dimension``.
 

@@ -40,8 +40,8 @@ class VAE(WeightedKL, keras.Model):
         decoder: Keras model or layer that turns ``z`` ``[B, *latent]`` into the likelihood's parameters.
         posterior: family of ``q(z|x)``, ``tfvae.distributions.DiagonalNormal(D)`` say.
         likelihood: family of ``p(x|z)``.
-        prior: family of ``p(z)``, the standard normal if None. One that has parameters is learned with the networks; they
-            start at 0, so assign ``prior_params`` before training where equal ones would stay equal, as in a mixture.
+        prior: family of ``p(z)``, the standard normal if None. One that has parameters is learned with the networks;
+            they start at 0: assign ``prior_params`` before training where equal ones stay equal, as in a mixture.
         kl_weight: initial value of the weight of the KL, a saved float32 weight of the model that may be assigned.
         seed: where the noise starts, an integer, or None to draw one from Python's ``random``.
         name: name of the model.
@@ -279,8 +279,8 @@ class VAE(WeightedKL, keras.Model):
             ValueError: for data outside the support of the likelihood; of arrays for NaN too.
 
         Warns:
-            RuntimeWarning: if updates were skipped because their gradients were not finite. The counter is a weight, which
-                a callback that restores weights sets back, and then nothing is told.
+            RuntimeWarning: if updates were skipped because their gradients were not finite. The counter is a weight,
+                which a callback that restores weights sets back, and then nothing is told.
         """
         with _data.SupportCheck(self.likelihood_family) as check:
             x, y, sample_weight = check.arguments(x, y, sample_weight, kwargs.get("class_weight"))
