@@ -130,6 +130,8 @@ class CopyNative(build_ext):
         package = ROOT / "tfvae" if self.inplace or self.editable_mode else Path(self.build_lib).resolve() / "tfvae"
         target = package / "_lib"
         shutil.rmtree(target, ignore_errors=True)
+        if not self.extensions:  # Asked for by name where nothing compiled.
+            return
         target.mkdir(parents=True)
         for library in [*self.native.glob("libtfvae_*.so"), *self.native.glob("tfvae_kernels*.so")]:
             shutil.copy2(library, target)
@@ -154,7 +156,7 @@ def try_native(build: Path) -> bool:
     choice = requested()
     if not BUILDING_COMMANDS.intersection(sys.argv):
         return False
-    if {"editable_wheel", "develop", "--inplace", "-i"}.intersection(sys.argv):
+    if "editable_wheel" in sys.argv:
         shutil.rmtree(ROOT / "tfvae" / "_lib", ignore_errors=True)  # An earlier build's must not outlive this one.
     if choice == "0":
         return False

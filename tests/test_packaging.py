@@ -188,6 +188,7 @@ def test_an_earlier_library_does_not_outlive_a_build_in_place_that_fails(sdist: 
     earlier.write_text("{}", encoding="utf-8")
     path = path_without_compilers(tmp_path)
     built = run(*(sys.executable, "setup.py", "build_ext", "--inplace"), cwd=source, env=clean_environment(PATH=path))
+    assert built.returncode == 0, built.stderr
     assert "THE COMPILED OPS ARE NOT PART OF THIS INSTALLATION" in built.stdout + built.stderr
     assert not earlier.parent.exists()
 
