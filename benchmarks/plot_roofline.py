@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def last_run(rows: Sequence[Row], dtype: str) -> list[Row]:
-    """Return the rows of ``dtype`` that were measured last, in one run, if there is one in a run of several shapes."""
+    """Return the rows of ``dtype`` of one run: the last one of several shapes, or, if there is none, the last."""
     chosen = [row for row in rows if row["dtype"] == dtype]
     shapes: dict[str, set[str]] = {}
     for row in chosen:

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def as_count(value: Any, name: str, at_least: int = 1) -> int:
-    """Return ``value`` as a Python integer of ``at_least`` that much, or say what is wrong with it."""
+    """Return ``value`` as a Python integer of ``at_least`` that much and below 2**63, or say what is wrong with it."""
     try:
         count = operator.index(value)
     except TypeError:

@@ -32,9 +32,8 @@ def _beta(p: Any, u: tf.Tensor) -> tf.Tensor:
 
 def _gamma(p: Any, u: tf.Tensor) -> tf.Tensor:
     c, rate = p.concentration, p.rate if p.rate is not None else tf.exp(p.log_rate)
-    # log softplus(u) is u - exp(u) / 2, but for exp(2 u), long before softplus(u) is 0.
-    near, u_of_rest = u < -20.0, tf.maximum(u, -20.0)
-    log_z = tf.where(near, u - 0.5 * tf.exp(tf.minimum(u, -20.0)), tf.math.log(tf.math.softplus(u_of_rest)))
+    # Below -35, and so before softplus(u) is 0, its logarithm is u to 16 digits.
+    log_z = tf.math.log(tf.math.softplus(tf.maximum(u, -35.0))) + tf.minimum(u + 35.0, 0.0)
     normalizer = tf.math.lgamma(c) - c * tf.math.log(rate)
     return (c - 1.0) * log_z - rate * tf.math.softplus(u) + tf.math.log_sigmoid(u) - normalizer
 

@@ -171,12 +171,16 @@ def _range(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low - 0.5 * width, high + 0.5 * width
 
 
+def _lost(log_joint: np.ndarray) -> np.ndarray:
+    return np.isnan(log_joint) | (log_joint == np.inf)
+
+
 def _seen(log_joint: np.ndarray) -> np.ndarray:
     """Return the densities, 0 where there is none: ``z`` was rounded to a bound, and is at a pole of its density.
 
     Where there is none at all, as of data with NaN, they are kept as they are.
     """
-    lost = np.isnan(log_joint) | (log_joint == np.inf)
+    lost = _lost(log_joint)
     some = ~lost.all(axis=tuple(range(1, lost.ndim)), keepdims=True)
     return np.where(lost & some, -np.inf, log_joint)
 
@@ -184,7 +188,7 @@ def _seen(log_joint: np.ndarray) -> np.ndarray:
 def _unseen(log_joint: np.ndarray, axes: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Return the part of the evidence that may lie where no density was seen: the one next to it, all over the box."""
     size = axes.shape[1]
-    lost = np.isnan(log_joint) | (log_joint == np.inf)
+    lost = _lost(log_joint)
     beside = np.zeros_like(lost)
     for axis in range(1, size + 1):
         ahead, behind = [slice(None)] * (size + 1), [slice(None)] * (size + 1)

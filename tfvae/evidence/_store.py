@@ -124,11 +124,11 @@ def fingerprint_of_model(model: Any, x: np.ndarray) -> str:
 
 
 def _description(layer: Any) -> str:
-    """Return the settings of a layer that has none inside, but for its name: with equal weights these may differ."""
+    """Return the settings of a layer with none inside, which weights do not tell; but for those that change no output."""
     if layer._flatten_layers(include_self=False, recursive=False):
         return ""
     try:
-        config = {name: value for name, value in layer.get_config().items() if name != "name"}
+        config = {name: value for name, value in layer.get_config().items() if name not in ("name", "trainable")}
     except NotImplementedError:  # A layer of the user's own that does not tell.
         config = {}
     return type(layer).__name__ + json.dumps(config, sort_keys=True, default=lambda value: type(value).__name__)
