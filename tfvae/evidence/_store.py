@@ -124,7 +124,7 @@ def fingerprint_of_model(model: Any, x: np.ndarray) -> str:
 
 
 def _description(layer: Any) -> str:
-    """Return the settings of a layer with none inside, which weights do not tell; but for those that change no output."""
+    """Return the settings of a layer with none inside, but for those that change no output: no weight tells them."""
     if layer._flatten_layers(include_self=False, recursive=False):
         return ""
     try:
