@@ -34,6 +34,16 @@ def exact_matrix_products():
         tensorflow.config.experimental.enable_tensor_float_32_execution(False)
 
 
+@pytest.fixture(autouse=True)
+def same_environment():
+    """Commands set variables for their process, which here would be that of the tests, and of those they start."""
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
+
+
 @pytest.fixture
 def backend(request):
     """The name of the backend that the ops run on during the test."""
