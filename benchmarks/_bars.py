@@ -14,7 +14,10 @@ _OTHERS = ("torch", "torch_compile", "jax")
 
 @dataclass(frozen=True)
 class Bar:
-    """One number with what it must reach and what it should; ``at_most`` where small is good."""
+    """One number with what it must reach and what it should; ``at_most`` where small is good.
+
+    With ``isa``, it is one of runs on that instruction set or one whose name goes on from it.
+    """
 
     text: str
     must: float | None
@@ -25,7 +28,7 @@ class Bar:
 
     def line(self, rows: Sequence[Row]) -> dict[str, Any] | None:
         """Return the bar's line of the table, or None where the run does not tell."""
-        if self.isa is not None and any(row["isa"] != self.isa for row in rows):
+        if self.isa is not None and not all(row["isa"].startswith(self.isa) for row in rows):
             return None
         value = self.value(rows)
         if value is None:

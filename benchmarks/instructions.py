@@ -22,11 +22,10 @@ from pathlib import Path
 from benchmarks import _report, _single_steps
 
 RECORD = _report.RESULTS / "instructions.csv"
-STEPPED = "avx512"
-ISAS = (STEPPED, "avx2", "baseline")
 PASSES = ("forward", "backward", "log_ratio", "log_ratio_grad")
 DTYPES = ("float32", "bfloat16", "float16", "float64")
-CASES = tuple(itertools.product(PASSES, DTYPES))
+# Of an instruction set, what it does unlike the one after it.
+ISAS = {"avx512_bf16": ("bfloat16",), "avx512": DTYPES, "avx2": DTYPES, "baseline": DTYPES}
 COLUMNS = ("isa", "pass", "dtype", "instructions_per_element")
 TOLERANCE = 0.10
 
@@ -47,9 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"benchmarks.instructions needs valgrind and {options.binary}, a built tfvae_count.", file=sys.stderr)
         return 2
     counts: dict[Key, float] = {}
-    for isa in ISAS:
+    for isa, dtypes in ISAS.items():
         try:
-            counts |= {(isa, which, dtype): per_element(options.binary, isa, which, dtype) for which, dtype in CASES}
+            counts |= {
+                (isa, which, dtype): per_element(options.binary, isa, which, dtype)
+                for which, dtype in itertools.product(PASSES, dtypes)
+            }
         except _single_steps.NotSteppedError as reason:
             print(f"{isa} is not counted: {reason}")
     recorded = read(RECORD) if RECORD.is_file() else {}
@@ -68,7 +70,7 @@ def per_element(binary: Path, isa: str, which: str, dtype: str) -> float:
         NotSteppedError: if it can only be counted step by step and not here.
     """
     command = (str(binary), isa, which, dtype)
-    if isa == STEPPED:
+    if isa.startswith("avx512"):
         count, printed = _single_steps.between_marks([*command, "2"], first=1)
         return count / int(printed)
     (first, elements), (second, _) = (_count([*command, runs]) for runs in ("1", "3"))

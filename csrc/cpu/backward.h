@@ -16,11 +16,11 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// The gradient of the KL, which beside bfloat16 is float32 and may have a NaN of any pattern: bfloat16_bits, which
-// packs are rounded by where loops are not staged, takes the usual one alone.
+// The gradient of the KL, which beside bfloat16 is float32 and may have a NaN of any pattern: bfloat16_bits_by_halves,
+// which packs are rounded by where loops are not staged and the processor does not round, takes the usual one alone.
 template <class T, class V>
 TFVAE_INLINE V upstream(V gradient) {
-  if constexpr (std::is_same_v<T, BFloat16> && !kStaged) {
+  if constexpr (std::is_same_v<T, BFloat16> && !kStaged && !kHardwareBFloat16) {
     return select(gradient == gradient, gradient, broadcast<V>(__builtin_nanf("")));
   } else {
     return gradient;

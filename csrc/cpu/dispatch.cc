@@ -10,6 +10,7 @@
 namespace tfvae {
 
 // The build defines TFVAE_HAS_... for each of those that it compiles.
+extern const KernelTable k_avx512_bf16_kernels;
 extern const KernelTable k_avx512_kernels;
 extern const KernelTable k_avx2_kernels;
 extern const KernelTable k_baseline_kernels;
@@ -27,16 +28,23 @@ bool has_avx2() {
 }
 #endif
 
+#ifdef TFVAE_HAS_AVX512
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
 std::vector<const KernelTable*> find_usable() {
   std::vector<const KernelTable*> found;
 #if defined(__x86_64__)
   __builtin_cpu_init();
 #endif
+#ifdef TFVAE_HAS_AVX512_BF16
+  if (has_avx512() && __builtin_cpu_supports("avx512bf16")) found.push_back(&k_avx512_bf16_kernels);
+#endif
 #ifdef TFVAE_HAS_AVX512
-  if (has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
-    found.push_back(&k_avx512_kernels);
-  }
+  if (has_avx512()) found.push_back(&k_avx512_kernels);
 #endif
 #ifdef TFVAE_HAS_AVX2
   if (has_avx2()) found.push_back(&k_avx2_kernels);

@@ -2,6 +2,8 @@
 #ifndef TFVAE_CPU_FORWARD_H_
 #define TFVAE_CPU_FORWARD_H_
 
+#include <type_traits>
+
 #include "csrc/core/gaussian.h"
 #include "csrc/core/params.h"
 #include "csrc/cpu/elements.h"
@@ -59,11 +61,13 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
     } else if (adds_rows_up<V>(range.width())) {
       A* sums = cut.units_per_row > 1 ? partials + unit : kl + range.row;
       for (int64_t row = 0; row < range.rows; ++row) {
+        // Of bfloat16 in one sum: widening and rounding want the registers of the other.
         RowSum<V> squares, excesses;
+        RowSum<V>& rest = std::is_same_v<T, BFloat16> ? squares : excesses;
         forward_elements<T, kStreamed>(p, range, row * range.width(), range.width(), noise.data(), prior,
                                        [&](int64_t, auto access, const auto& s) {
                                          squares.add(access, s.square_distance);
-                                         excesses.add(access, s.excess);
+                                         rest.add(access, s.excess);
                                        });
         squares.add(excesses);
         sums[row] = squares.value() * A(0.5);

@@ -34,21 +34,41 @@ TFVAE_INLINE VectorU16 load_pattern(const void* from) {
   return pattern;
 }
 
+#ifdef TFVAE_HARDWARE_BFLOAT16
+constexpr bool kHardwareBFloat16 = true;
+// The bits of bfloat16, of one vector or two, by the processor; unless there is a zero among them, which may be what it
+// makes of a denormal number: then as `exactly` says.
+template <class Exactly, class... V>
+TFVAE_INLINE auto bfloat16_bits(Exactly exactly, V... v) {
+  const auto rounded = hardware_narrow_bfloat16(v...);
+  return __builtin_expect(hardware_has_zero(rounded), false) ? exactly(v...) : rounded;
+}
+#else
+constexpr bool kHardwareBFloat16 = false;
+template <class Exactly, class... V>
+TFVAE_INLINE auto bfloat16_bits(Exactly exactly, V... v) {
+  return exactly(v...);
+}
+#endif
+
 template <>
 struct Memory<VectorF32, BFloat16> {
 #ifdef TFVAE_HARDWARE_UPPER
   static TFVAE_INLINE VectorF32 load(const BFloat16* from) {
     return bit_cast<VectorF32>(hardware_widen_upper(load_pattern(from)));
   }
-  static TFVAE_INLINE VectorU16 bits(VectorF32 v) {
+  static TFVAE_INLINE VectorU16 exact_bits(VectorF32 v) {
     return hardware_narrow_upper(round_to_bfloat16<VectorF32, VectorI32>(v));
   }
 #else
   static TFVAE_INLINE VectorF32 load(const BFloat16* from) {
     return widen_bfloat16<VectorF32>(hardware_widen(load_pattern(from)));
   }
-  static TFVAE_INLINE VectorU16 bits(VectorF32 v) { return hardware_narrow(narrow_bfloat16<VectorF32, VectorI32>(v)); }
+  static TFVAE_INLINE VectorU16 exact_bits(VectorF32 v) {
+    return hardware_narrow(narrow_bfloat16<VectorF32, VectorI32>(v));
+  }
 #endif
+  static TFVAE_INLINE VectorU16 bits(VectorF32 v) { return bfloat16_bits(exact_bits, v); }
 };
 
 template <>

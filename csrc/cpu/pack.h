@@ -134,7 +134,7 @@ struct HalvesOfLanes {
 // Rounded with the patterns' halves apart, which takes half the steps. Packs that are stored here are computed from
 // bfloat16, noise and numbers whose NaN is the usual one, so the lower half of a NaN is 0: processors keep the pattern
 // of the NaN that they are given, and that of their own has nothing there.
-TFVAE_INLINE VectorHalves bfloat16_bits(Pack<VectorF32, 2> v) {
+TFVAE_INLINE VectorHalves bfloat16_bits_by_halves(Pack<VectorF32, 2> v) {
   const VectorHalves a = bit_cast<VectorHalves>(v.part[0]), b = bit_cast<VectorHalves>(v.part[1]);
   return round_upper_half(choose_lanes<HalvesOfLanes<1>>(a, b), choose_lanes<HalvesOfLanes<0>>(a, b));
 }
@@ -149,10 +149,13 @@ struct Memory<Pack<V, N>, T> {
     }
   }
   static TFVAE_INLINE auto bits(Pack<V, N> v) {
-    if constexpr (std::is_same_v<T, BFloat16> && !kStaged) {
-      return bfloat16_bits(v);
-    } else {
+    if constexpr (!std::is_same_v<T, BFloat16> || kStaged) {
       return each([](V x) { return Memory<V, T>::bits(x); }, v);
+    } else if constexpr (kHardwareBFloat16) {
+      const auto exactly = [](V a, V b) { return join(Memory<V, T>::exact_bits(a), Memory<V, T>::exact_bits(b)); };
+      return bfloat16_bits(exactly, v.part[0], v.part[1]);
+    } else {
+      return bfloat16_bits_by_halves(v);
     }
   }
 };

@@ -15,6 +15,7 @@
 #endif
 
 #include "csrc/core/lanes.h"
+#include "csrc/core/storage.h"
 
 namespace tfvae {
 namespace TFVAE_ISA {
@@ -47,6 +48,14 @@ typedef uint64_t VectorU64 __attribute__((vector_size(kVectorBytes)));
 typedef uint16_t VectorU16 __attribute__((vector_size(kVectorBytes / 2)));  // As many lanes as VectorI32.
 typedef uint16_t VectorHalves __attribute__((vector_size(kVectorBytes)));   // Two lanes for each of VectorI32.
 
+// a, then b.
+TFVAE_INLINE VectorHalves join(VectorU16 a, VectorU16 b) {
+  const VectorU16 parts[2] = {a, b};
+  VectorHalves both;
+  __builtin_memcpy(&both, parts, sizeof(both));
+  return both;
+}
+
 #if defined(TFVAE_EMULATED_VECTOR_BYTES)
 // Any width on any processor, lane by lane: so the tests run the code of widths that their processor does not have.
 using HardwareInts = VectorU64;
@@ -71,6 +80,22 @@ TFVAE_INLINE VectorI32 hardware_widen(VectorU16 x) { return __builtin_convertvec
 TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) { return __builtin_convertvector(x, VectorU16); }
 TFVAE_INLINE VectorU64 hardware_multiply(VectorU64 a, VectorU64 b) {
   return (a & uint64_t(0xffffffff)) * (b & uint64_t(0xffffffff));
+}
+#define TFVAE_HARDWARE_BFLOAT16
+TFVAE_INLINE VectorU16 hardware_narrow_bfloat16(VectorF32 x) {
+  const VectorI32 bits = bit_cast<VectorI32>(x), denormal = (bits & 0x7f800000) == 0;
+  const VectorI32 rounded = select(denormal, bits & int32_t(0x80000000), round_to_bfloat16<VectorF32, VectorI32>(x));
+  return __builtin_convertvector(rounded >> 16, VectorU16);
+}
+TFVAE_INLINE VectorHalves hardware_narrow_bfloat16(VectorF32 a, VectorF32 b) {
+  return join(hardware_narrow_bfloat16(a), hardware_narrow_bfloat16(b));
+}
+template <class Halves>
+TFVAE_INLINE bool hardware_has_zero(Halves x) {
+  for (uint64_t i = 0; i < sizeof(x) / 2; ++i) {
+    if ((x[i] & 0x7fff) == 0) return true;
+  }
+  return false;
 }
 #elif defined(__AVX512F__)
 // Masked with all ones, which is free, because gcc 12 warns about its own unmasked intrinsics.
@@ -110,6 +135,23 @@ TFVAE_INLINE VectorU16 hardware_narrow_upper(VectorI32 x) {
   const __m512i odd = _mm512_maskz_permutexvar_epi16(0xffff, bit_cast<__m512i>(kFrom), bit_cast<__m512i>(x));
   return bit_cast<VectorU16>(_mm512_maskz_extracti64x4_epi64(0xf, odd, 0));
 }
+#ifdef __AVX512BF16__
+#define TFVAE_HARDWARE_BFLOAT16
+// The bits of bfloat16, that of a first. Denormal numbers, given or to be made, are zeros.
+TFVAE_INLINE VectorU16 hardware_narrow_bfloat16(__m512 x) {
+  return bit_cast<VectorU16>(_mm512_maskz_cvtneps_pbh(0xffff, x));
+}
+TFVAE_INLINE VectorHalves hardware_narrow_bfloat16(__m512 a, __m512 b) {
+  return bit_cast<VectorHalves>(_mm512_maskz_cvtne2ps_pbh(0xffffffff, b, a));
+}
+// Whether a lane's lower 15 bits are.
+TFVAE_INLINE bool hardware_has_zero(VectorU16 x) {
+  return _mm256_testn_epi16_mask(bit_cast<__m256i>(x), _mm256_set1_epi16(0x7fff)) != 0;
+}
+TFVAE_INLINE bool hardware_has_zero(VectorHalves x) {
+  return _mm512_testn_epi16_mask(bit_cast<__m512i>(x), _mm512_set1_epi16(0x7fff)) != 0;
+}
+#endif
 #define TFVAE_HARDWARE_SCALE
 TFVAE_INLINE __m512 hardware_scale(__m512 x, __m512 n) { return _mm512_maskz_scalef_ps(0xffff, x, n); }
 TFVAE_INLINE __m512d hardware_scale(__m512d x, __m512d n) { return _mm512_maskz_scalef_pd(0xff, x, n); }

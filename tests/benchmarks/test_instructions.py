@@ -69,8 +69,8 @@ def test_more_instructions_than_recorded_fail(tmp_path, monkeypatch, capsys):
 
 def test_what_cannot_be_counted_keeps_its_record(tmp_path, monkeypatch, capsys):
     def count(_binary, isa, _which, _dtype):
-        if isa == "avx512" and not everywhere:
-            raise _single_steps.NotSteppedError("no instruction set avx512 here")
+        if isa.startswith("avx512") and not everywhere:
+            raise _single_steps.NotSteppedError(f"no instruction set {isa} here")
         return 10.0 if everywhere else 10.5
 
     monkeypatch.setattr(instructions, "RECORD", tmp_path / "instructions.csv")
@@ -89,5 +89,5 @@ def test_what_cannot_be_counted_keeps_its_record(tmp_path, monkeypatch, capsys):
 
 def test_every_pass_has_a_recorded_count():
     recorded = instructions.read(instructions.RECORD)
-    expected = {(i, p, d) for i in instructions.ISAS for p in instructions.PASSES for d in instructions.DTYPES}
+    expected = {(i, p, d) for i, dtypes in instructions.ISAS.items() for p in instructions.PASSES for d in dtypes}
     assert set(recorded) == expected

@@ -18,12 +18,23 @@ namespace {
 constexpr int64_t kRows = 8, kColumns = 256, kSamples = 4;
 
 struct Problem {
-  Problem(const char* dtype_name, const char* pass_name)
-      : pass(pass_name), arrays(7, std::vector<double>(kSamples * kRows * kColumns, 0.25)) {
-    common.dtype = strcmp(dtype_name, "float64") == 0    ? DType::kFloat64
-                   : strcmp(dtype_name, "bfloat16") == 0 ? DType::kBFloat16
-                   : strcmp(dtype_name, "float16") == 0  ? DType::kFloat16
-                                                         : DType::kFloat32;
+  // 64 bits of the numbers 0.25 of a type.
+  struct Filling {
+    const char* name;
+    DType dtype;
+    uint64_t quarters;
+  };
+
+  Problem(const char* dtype_name, const char* pass_name) : pass(pass_name) {
+    const Filling fillings[] = {{"float64", DType::kFloat64, 0x3fd0000000000000},
+                                {"bfloat16", DType::kBFloat16, 0x3e803e803e803e80},
+                                {"float16", DType::kFloat16, 0x3400340034003400},
+                                {"float32", DType::kFloat32, 0x3e8000003e800000}};
+    for (const Filling& filling : fillings) {
+      if (strcmp(dtype_name, filling.name) != 0) continue;
+      common.dtype = filling.dtype;
+      arrays.assign(7, std::vector<uint64_t>(kSamples * kRows * kColumns, filling.quarters));
+    }
     common.rows = kRows;
     common.columns = kColumns;
     common.seed[0] = 2013;
@@ -33,7 +44,7 @@ struct Problem {
 
   // Whether there is such a pass.
   bool run(const KernelTable& kernels) {
-    double *a = arrays[2].data(), *b = arrays[3].data(), *c = arrays[4].data(), *d = arrays[5].data();
+    uint64_t *a = arrays[2].data(), *b = arrays[3].data(), *c = arrays[4].data(), *d = arrays[5].data();
     if (strcmp(pass, "forward") == 0) return run_pass(kernels.forward, ForwardParams{common, a, b});
     if (strcmp(pass, "backward") == 0) {
       return run_pass(kernels.backward, BackwardParams{common, a, b, c, d, nullptr, nullptr});
@@ -55,7 +66,7 @@ struct Problem {
   }
 
   const char* pass;
-  std::vector<std::vector<double>> arrays;
+  std::vector<std::vector<uint64_t>> arrays;
   std::vector<double> scratch;
   CommonParams common{};
 };

@@ -183,28 +183,31 @@ TEST_P(Kernels, NoNanOfAnyPatternComesOutAsANumber) {
 }
 
 TEST_P(Kernels, HalfPrecisionPatternsSurviveTheRoundTrip) {
-  // With log_var = -inf, sigma is 0 and z is mean: widened and narrowed again.
+  // With log_var = -inf, sigma is 0 and z is mean: widened and narrowed again, by the one op two vectors at a time and
+  // by the other one.
   for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {
     const int64_t count = 65536;
-    std::vector<uint16_t> mean(count), log_var(count, dtype == DType::kFloat16 ? 0xfc00 : 0xff80), z(count);
+    std::vector<uint16_t> mean(count), log_var(count, dtype == DType::kFloat16 ? 0xfc00 : 0xff80);
+    std::vector<uint16_t> z(count), drawn(count);
     std::vector<float> kl(count);
     for (int64_t i = 0; i < count; ++i) mean[i] = static_cast<uint16_t>(i);
-    ForwardParams params{};
-    params.dtype = dtype;
-    params.rows = count;
-    params.columns = 1;
-    params.mean = mean.data();
-    params.log_var = log_var.data();
-    params.z = z.data();
-    params.kl = kl.data();
-    run_on(GetParam()->forward, params, 1);
+    CommonParams common{};
+    common.dtype = dtype;
+    common.rows = count;
+    common.columns = 1;
+    common.mean = mean.data();
+    common.log_var = log_var.data();
+    run_on(GetParam()->forward, ForwardParams{common, z.data(), kl.data()}, 1);
+    run_on(GetParam()->log_ratio, LogRatioParams{common, 1, drawn.data(), kl.data()}, 1);
     const uint16_t infinity = dtype == DType::kFloat16 ? 0x7c00 : 0x7f80;
     for (int64_t i = 0; i < count; ++i) {
       const bool is_nan = (mean[i] & 0x7fff) > infinity;
-      if (is_nan) {
-        ASSERT_GT(z[i] & 0x7fff, infinity) << i;
-      } else {
-        ASSERT_EQ(z[i] & 0x7fff, mean[i] & 0x7fff) << i;  // -0 + 0 is +0.
+      for (uint16_t got : {z[i], drawn[i]}) {
+        if (is_nan) {
+          ASSERT_GT(got & 0x7fff, infinity) << i;
+        } else {
+          ASSERT_EQ(got & 0x7fff, mean[i] & 0x7fff) << i;  // -0 + 0 is +0.
+        }
       }
     }
   }

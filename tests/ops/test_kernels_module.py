@@ -160,7 +160,7 @@ def test_an_unknown_instruction_set_in_the_environment_is_named(run_python):
 def test_instruction_sets(kernels):
     isas = kernels.isas()
     assert isas
-    assert set(isas) <= {"avx512", "avx2", "baseline", "neon"}
+    assert set(isas) <= {"avx512_bf16", "avx512", "avx2", "baseline", "neon"}
     assert isas[-1] in ("baseline", "neon")
     default = kernels.standard_normal(100, seed=SEED)
     assert np.array_equal(default, kernels.standard_normal(100, seed=SEED, isa=isas[0]))
