@@ -36,12 +36,11 @@ TFVAE_INLINE VectorU16 load_pattern(const void* from) {
 
 #ifdef TFVAE_HARDWARE_BFLOAT16
 constexpr bool kHardwareBFloat16 = true;
-// The bits of bfloat16, of one vector or two, by the processor; unless there is a zero among them, which may be what it
-// makes of a denormal number: then as `exactly` says.
+// The bits of bfloat16, of one vector or two, by the processor; where it lost a denormal number, as `exactly` says.
 template <class Exactly, class... V>
 TFVAE_INLINE auto bfloat16_bits(Exactly exactly, V... v) {
   const auto rounded = hardware_narrow_bfloat16(v...);
-  return __builtin_expect(hardware_has_zero(rounded), false) ? exactly(v...) : rounded;
+  return hardware_lost_some(rounded, v...) ? exactly(v...) : rounded;
 }
 #else
 constexpr bool kHardwareBFloat16 = false;

@@ -152,6 +152,7 @@ struct Memory<Pack<V, N>, T> {
     if constexpr (!std::is_same_v<T, BFloat16> || kStaged) {
       return each([](V x) { return Memory<V, T>::bits(x); }, v);
     } else if constexpr (kHardwareBFloat16) {
+      static_assert(N == 2);
       const auto exactly = [](V a, V b) { return join(Memory<V, T>::exact_bits(a), Memory<V, T>::exact_bits(b)); };
       return bfloat16_bits(exactly, v.part[0], v.part[1]);
     } else {

@@ -4,7 +4,8 @@
 // product, the square root, minimum and maximum that give their second operand if either is NaN, selection by sign bits
 // alone, stores around the caches, and conversions of 16-bit lanes (hardware_narrow takes numbers that fit in 16 bits
 // with their sign). AVX-512 adds tables in registers, exponents and fractions taken apart and put together, and moves
-// under a mask.
+// under a mask; AVX512_BF16 rounding to bfloat16, which makes zeros of denormal numbers (hardware_lost_some tells
+// whether it has).
 #ifndef TFVAE_CPU_VECTOR_H_
 #define TFVAE_CPU_VECTOR_H_
 
@@ -81,6 +82,7 @@ TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) { return __builtin_convertve
 TFVAE_INLINE VectorU64 hardware_multiply(VectorU64 a, VectorU64 b) {
   return (a & uint64_t(0xffffffff)) * (b & uint64_t(0xffffffff));
 }
+#ifdef TFVAE_EMULATED_BFLOAT16
 #define TFVAE_HARDWARE_BFLOAT16
 TFVAE_INLINE VectorU16 hardware_narrow_bfloat16(VectorF32 x) {
   const VectorI32 bits = bit_cast<VectorI32>(x), denormal = (bits & 0x7f800000) == 0;
@@ -90,13 +92,16 @@ TFVAE_INLINE VectorU16 hardware_narrow_bfloat16(VectorF32 x) {
 TFVAE_INLINE VectorHalves hardware_narrow_bfloat16(VectorF32 a, VectorF32 b) {
   return join(hardware_narrow_bfloat16(a), hardware_narrow_bfloat16(b));
 }
-template <class Halves>
-TFVAE_INLINE bool hardware_has_zero(Halves x) {
-  for (uint64_t i = 0; i < sizeof(x) / 2; ++i) {
-    if ((x[i] & 0x7fff) == 0) return true;
+TFVAE_INLINE bool hardware_lost_some(VectorU16 rounded, VectorF32 x) {
+  for (int i = 0; i < kVectorBytes / 4; ++i) {
+    if ((rounded[i] & 0x7fff) == 0 && x[i] != 0) return true;
   }
   return false;
 }
+TFVAE_INLINE bool hardware_lost_some(VectorHalves, VectorF32 a, VectorF32 b) {
+  return hardware_lost_some(hardware_narrow_bfloat16(a), a) || hardware_lost_some(hardware_narrow_bfloat16(b), b);
+}
+#endif
 #elif defined(__AVX512F__)
 // Masked with all ones, which is free, because gcc 12 warns about its own unmasked intrinsics.
 TFVAE_INLINE __m512 hardware_sqrt(__m512 x) { return _mm512_maskz_sqrt_ps(0xffff, x); }
@@ -137,19 +142,22 @@ TFVAE_INLINE VectorU16 hardware_narrow_upper(VectorI32 x) {
 }
 #ifdef __AVX512BF16__
 #define TFVAE_HARDWARE_BFLOAT16
-// The bits of bfloat16, that of a first. Denormal numbers, given or to be made, are zeros.
+TFVAE_INLINE __mmask16 hardware_zeros(__m512 x) {
+  return _mm512_testn_epi32_mask(bit_cast<__m512i>(x), _mm512_set1_epi32(0x7fffffff));
+}
 TFVAE_INLINE VectorU16 hardware_narrow_bfloat16(__m512 x) {
   return bit_cast<VectorU16>(_mm512_maskz_cvtneps_pbh(0xffff, x));
 }
 TFVAE_INLINE VectorHalves hardware_narrow_bfloat16(__m512 a, __m512 b) {
   return bit_cast<VectorHalves>(_mm512_maskz_cvtne2ps_pbh(0xffffffff, b, a));
 }
-// Whether a lane's lower 15 bits are.
-TFVAE_INLINE bool hardware_has_zero(VectorU16 x) {
-  return _mm256_testn_epi16_mask(bit_cast<__m256i>(x), _mm256_set1_epi16(0x7fff)) != 0;
+TFVAE_INLINE bool hardware_lost_some(VectorU16 rounded, __m512 x) {
+  const __mmask16 zeros = _mm256_testn_epi16_mask(bit_cast<__m256i>(rounded), _mm256_set1_epi16(0x7fff));
+  return __builtin_expect(zeros != 0, false) && zeros != hardware_zeros(x);
 }
-TFVAE_INLINE bool hardware_has_zero(VectorHalves x) {
-  return _mm512_testn_epi16_mask(bit_cast<__m512i>(x), _mm512_set1_epi16(0x7fff)) != 0;
+TFVAE_INLINE bool hardware_lost_some(VectorHalves rounded, __m512 a, __m512 b) {
+  const __mmask32 zeros = _mm512_testn_epi16_mask(bit_cast<__m512i>(rounded), _mm512_set1_epi16(0x7fff));
+  return __builtin_expect(zeros != 0, false) && zeros != (hardware_zeros(a) | __mmask32(hardware_zeros(b)) << 16);
 }
 #endif
 #define TFVAE_HARDWARE_SCALE

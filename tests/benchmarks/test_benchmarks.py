@@ -174,8 +174,9 @@ def test_time_per_op_is_what_one_more_op_in_a_call_takes():
     assert timings["op"]["native"].median == 2.0
 
 
-def test_bars_are_judged():
-    row = {"pass": "forward", "shape": "4096x1024", "dtype": "float32", "per": "call", "isa": "avx512"}
+@pytest.mark.parametrize("isa", ["avx512", "avx512_bf16"])
+def test_bars_are_judged(isa):
+    row = {"pass": "forward", "shape": "4096x1024", "dtype": "float32", "per": "call", "isa": isa}
     bars = _bars.REPARAMETERIZE_KL
     native = {**row, "rival": "native", "median_us": 10.0, "over_native": 1.0}
 

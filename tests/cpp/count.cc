@@ -38,12 +38,14 @@ struct Problem {
     common.rows = kRows;
     common.columns = kColumns;
     common.seed[0] = 2013;
+    if (arrays.empty()) return;
     common.mean = arrays[0].data();
     common.log_var = arrays[1].data();
   }
 
-  // Whether there is such a pass.
+  // Whether there is such a pass, of such a type.
   bool run(const KernelTable& kernels) {
+    if (arrays.empty()) return false;
     uint64_t *a = arrays[2].data(), *b = arrays[3].data(), *c = arrays[4].data(), *d = arrays[5].data();
     if (strcmp(pass, "forward") == 0) return run_pass(kernels.forward, ForwardParams{common, a, b});
     if (strcmp(pass, "backward") == 0) {

@@ -100,14 +100,17 @@ def test_half_precision_z_is_rounded_once(backend, rng):
         wide_z, wide_kl = reparameterize_kl(*wide, seed=SEED)
         with np.errstate(over="ignore"):
             assert np.array_equal(z.numpy(), wide_z.numpy().astype(z.numpy().dtype))
-        # A GPU's kernels may contract other products for another type.
-        np.testing.assert_allclose(kl, wide_kl, rtol=2.0**-22 if "GPU" in kl.device else 0)
+        # A GPU's kernels may contract other products for another type, and with AVX-512 those of bfloat16 add their
+        # terms in another order.
+        same = dtype == "float16" and "GPU" not in kl.device
+        np.testing.assert_allclose(kl, wide_kl, rtol=0 if same else 2.0**-22)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_every_half_precision_number_passes_unchanged(backend, dtype):
-    """With sigma = 0, z is the mean: all 65536 bit patterns survive widening and rounding."""
-    mean = tf.bitcast(tf.constant(np.arange(2**16, dtype=np.uint16)), dtype)
+    """With sigma = 0, z is the mean: all 65536 bit patterns survive widening and rounding, whatever stands beside."""
+    patterns = np.arange(2**16) * 257 % 2**16  # Denormal numbers beside normal ones.
+    mean = tf.bitcast(tf.constant(patterns.astype(np.uint16)), dtype)
     z, _ = reparameterize_kl(mean, tf.fill(mean.shape, tf.constant(-np.inf, dtype)), seed=SEED, per_dimension=True)
     expected = mean.numpy().astype(np.float32)
     if backend == "reference":  # TensorFlow's ops flush float32 denormals, which those of bfloat16 are.
