@@ -38,7 +38,10 @@ struct TypeTag {
 
 // body(TypeTag<T>()) for the type of a dtype.
 template <class Body>
-inline auto with_type(DType dtype, Body body) {
+inline auto with_type([[maybe_unused]] DType dtype, Body body) {
+#ifdef TFVAE_BFLOAT16_ALONE
+  return body(TypeTag<BFloat16>());
+#else
   switch (dtype) {
     case DType::kFloat16:
       return body(TypeTag<Half>());
@@ -49,6 +52,7 @@ inline auto with_type(DType dtype, Body body) {
     default:
       return body(TypeTag<double>());
   }
+#endif
 }
 
 // 32-bit lanes (I: int32_t or a vector of them) whose upper half is the pattern of x; the lower half is to be cut off.
