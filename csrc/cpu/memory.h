@@ -3,6 +3,7 @@
 #define TFVAE_CPU_MEMORY_H_
 
 #include "csrc/core/storage.h"
+#include "csrc/cpu/bfloat16.h"
 #include "csrc/cpu/vector.h"
 
 namespace tfvae {
@@ -33,22 +34,6 @@ TFVAE_INLINE VectorU16 load_pattern(const void* from) {
   __builtin_memcpy(&pattern, from, sizeof(pattern));
   return pattern;
 }
-
-#ifdef TFVAE_HARDWARE_BFLOAT16
-constexpr bool kHardwareBFloat16 = true;
-// The bits of bfloat16, of one vector or two, by the processor; where it lost a denormal number, as `exactly` says.
-template <class Exactly, class... V>
-TFVAE_INLINE auto bfloat16_bits(Exactly exactly, V... v) {
-  const auto rounded = hardware_narrow_bfloat16(v...);
-  return hardware_lost_some(rounded, v...) ? exactly(v...) : rounded;
-}
-#else
-constexpr bool kHardwareBFloat16 = false;
-template <class Exactly, class... V>
-TFVAE_INLINE auto bfloat16_bits(Exactly exactly, V... v) {
-  return exactly(v...);
-}
-#endif
 
 template <>
 struct Memory<VectorF32, BFloat16> {

@@ -4,8 +4,7 @@
 // product, the square root, minimum and maximum that give their second operand if either is NaN, selection by sign bits
 // alone, stores around the caches, and conversions of 16-bit lanes (hardware_narrow takes numbers that fit in 16 bits
 // with their sign). AVX-512 adds tables in registers, exponents and fractions taken apart and put together, and moves
-// under a mask; AVX512_BF16 rounding to bfloat16, which makes zeros of denormal numbers (hardware_lost_some tells
-// whether it has).
+// under a mask.
 #ifndef TFVAE_CPU_VECTOR_H_
 #define TFVAE_CPU_VECTOR_H_
 
@@ -16,7 +15,6 @@
 #endif
 
 #include "csrc/core/lanes.h"
-#include "csrc/core/storage.h"
 
 namespace tfvae {
 namespace TFVAE_ISA {
@@ -49,14 +47,6 @@ typedef uint64_t VectorU64 __attribute__((vector_size(kVectorBytes)));
 typedef uint16_t VectorU16 __attribute__((vector_size(kVectorBytes / 2)));  // As many lanes as VectorI32.
 typedef uint16_t VectorHalves __attribute__((vector_size(kVectorBytes)));   // Two lanes for each of VectorI32.
 
-// a, then b.
-TFVAE_INLINE VectorHalves join(VectorU16 a, VectorU16 b) {
-  const VectorU16 parts[2] = {a, b};
-  VectorHalves both;
-  __builtin_memcpy(&both, parts, sizeof(both));
-  return both;
-}
-
 #if defined(TFVAE_EMULATED_VECTOR_BYTES)
 // Any width on any processor, lane by lane: so the tests run the code of widths that their processor does not have.
 using HardwareInts = VectorU64;
@@ -82,26 +72,6 @@ TFVAE_INLINE VectorU16 hardware_narrow(VectorI32 x) { return __builtin_convertve
 TFVAE_INLINE VectorU64 hardware_multiply(VectorU64 a, VectorU64 b) {
   return (a & uint64_t(0xffffffff)) * (b & uint64_t(0xffffffff));
 }
-#ifdef TFVAE_EMULATED_BFLOAT16
-#define TFVAE_HARDWARE_BFLOAT16
-TFVAE_INLINE VectorU16 hardware_narrow_bfloat16(VectorF32 x) {
-  const VectorI32 bits = bit_cast<VectorI32>(x), denormal = (bits & 0x7f800000) == 0;
-  const VectorI32 rounded = select(denormal, bits & int32_t(0x80000000), round_to_bfloat16<VectorF32, VectorI32>(x));
-  return __builtin_convertvector(rounded >> 16, VectorU16);
-}
-TFVAE_INLINE VectorHalves hardware_narrow_bfloat16(VectorF32 a, VectorF32 b) {
-  return join(hardware_narrow_bfloat16(a), hardware_narrow_bfloat16(b));
-}
-TFVAE_INLINE bool hardware_lost_some(VectorU16 rounded, VectorF32 x) {
-  for (int i = 0; i < kVectorBytes / 4; ++i) {
-    if ((rounded[i] & 0x7fff) == 0 && x[i] != 0) return true;
-  }
-  return false;
-}
-TFVAE_INLINE bool hardware_lost_some(VectorHalves, VectorF32 a, VectorF32 b) {
-  return hardware_lost_some(hardware_narrow_bfloat16(a), a) || hardware_lost_some(hardware_narrow_bfloat16(b), b);
-}
-#endif
 #elif defined(__AVX512F__)
 // Masked with all ones, which is free, because gcc 12 warns about its own unmasked intrinsics.
 TFVAE_INLINE __m512 hardware_sqrt(__m512 x) { return _mm512_maskz_sqrt_ps(0xffff, x); }
@@ -140,26 +110,6 @@ TFVAE_INLINE VectorU16 hardware_narrow_upper(VectorI32 x) {
   const __m512i odd = _mm512_maskz_permutexvar_epi16(0xffff, bit_cast<__m512i>(kFrom), bit_cast<__m512i>(x));
   return bit_cast<VectorU16>(_mm512_maskz_extracti64x4_epi64(0xf, odd, 0));
 }
-#ifdef __AVX512BF16__
-#define TFVAE_HARDWARE_BFLOAT16
-TFVAE_INLINE __mmask16 hardware_zeros(__m512 x) {
-  return _mm512_testn_epi32_mask(bit_cast<__m512i>(x), _mm512_set1_epi32(0x7fffffff));
-}
-TFVAE_INLINE VectorU16 hardware_narrow_bfloat16(__m512 x) {
-  return bit_cast<VectorU16>(_mm512_maskz_cvtneps_pbh(0xffff, x));
-}
-TFVAE_INLINE VectorHalves hardware_narrow_bfloat16(__m512 a, __m512 b) {
-  return bit_cast<VectorHalves>(_mm512_maskz_cvtne2ps_pbh(0xffffffff, b, a));
-}
-TFVAE_INLINE bool hardware_lost_some(VectorU16 rounded, __m512 x) {
-  const __mmask16 zeros = _mm256_testn_epi16_mask(bit_cast<__m256i>(rounded), _mm256_set1_epi16(0x7fff));
-  return __builtin_expect(zeros != 0, false) && zeros != hardware_zeros(x);
-}
-TFVAE_INLINE bool hardware_lost_some(VectorHalves rounded, __m512 a, __m512 b) {
-  const __mmask32 zeros = _mm512_testn_epi16_mask(bit_cast<__m512i>(rounded), _mm512_set1_epi16(0x7fff));
-  return __builtin_expect(zeros != 0, false) && zeros != (hardware_zeros(a) | __mmask32(hardware_zeros(b)) << 16);
-}
-#endif
 #define TFVAE_HARDWARE_SCALE
 TFVAE_INLINE __m512 hardware_scale(__m512 x, __m512 n) { return _mm512_maskz_scalef_ps(0xffff, x, n); }
 TFVAE_INLINE __m512d hardware_scale(__m512d x, __m512d n) { return _mm512_maskz_scalef_pd(0xff, x, n); }
