@@ -17,6 +17,7 @@ BUILT = tfvae.build_info()["built"] is not None
 LIBRARY, XLA_LIBRARY = "libtfvae_ops.so", "libtfvae_xla.so"
 PARENT = "größe 1"
 SECOND = "second copy"
+CUT_MODULE = "the NumPy module cut off"  # The ops need only the library.
 
 # TensorFlow, Keras and TFP, which take seconds to import, are imported once, before the processes part.
 _CODE = """
@@ -153,6 +154,12 @@ def _with(content, *versions):
     return lambda package: add_library(package, content, *versions)
 
 
+def _with_cut_module(package):
+    [module] = (PACKAGE / "_lib").glob("tfvae_kernels*.so")
+    add_library(package, (PACKAGE / "_lib" / LIBRARY).read_bytes())
+    (package / "_lib" / module.name).write_bytes(module.read_bytes()[:200_000])
+
+
 def _bad_json(package):
     add_library(package, b"")
     (package / "_lib" / "build.json").write_text("{", encoding="utf-8")
@@ -183,6 +190,7 @@ def _cases():
         foreign = whole.replace(b"_ZN10tensorflow8OpKernel", b"_ZN10tensorflow8OpKernal")
         cases |= {
             "whole": (_with(whole), []),
+            CUT_MODULE: (_with_cut_module, []),
             SECOND: (
                 _with(whole),
                 ["another copy of the compiled ops is already loaded from", "Keep one installation"],
@@ -202,7 +210,7 @@ def _cases():
 
 
 CASES = _cases()
-BROKEN = [name for name in CASES if name != "whole"]
+BROKEN = [name for name in CASES if name not in ("whole", CUT_MODULE)]
 
 
 @pytest.fixture(scope="module")
@@ -265,8 +273,9 @@ def test_the_library_is_checked_before_it_is_opened_req_28(results, name):
 
 if BUILT:
 
-    def test_a_whole_copy_works_from_a_folder_with_a_space_and_umlauts(results):
-        result = results["whole"]
+    @pytest.mark.parametrize("name", ["whole", CUT_MODULE])
+    def test_a_whole_copy_works_from_a_folder_with_a_space_and_umlauts(results, name):
+        result = results[name]
         assert result["info"]["backend"] == "native"
         assert result["info"]["problem"] is None
         assert result["native"] == "works"

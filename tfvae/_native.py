@@ -187,6 +187,8 @@ def _refuse_second_copy(path: Path) -> None:
 
 def instruction_sets() -> list[str]:
     """Return those compiled in that this processor has, the best first; empty where that cannot be found out."""
+    if any(_is_truncated(path) for path in _FOLDER.glob("tfvae_kernels*.so")):
+        return []
     try:
         return list(importlib.import_module("tfvae._lib.tfvae_kernels").isas())
     except ImportError:
@@ -194,8 +196,11 @@ def instruction_sets() -> list[str]:
 
 
 def _check_isa() -> None:
-    asked, usable = _config.isa(), instruction_sets()
-    if asked is not None and usable and asked not in usable:
+    asked = _config.isa()
+    if asked is None:
+        return
+    usable = instruction_sets()
+    if usable and asked not in usable:
         raise _Unusable(
             f"the environment variable TFVAE_ISA is {asked!r} and must be one of {', '.join(usable)} on this machine. "
             "Correct it, or unset it to let tfvae choose."

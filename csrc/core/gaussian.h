@@ -37,12 +37,12 @@ template <class F>
 struct Prior {
   F mean;
   F log_var;
+  F precision;  // exp(-log_var)
 };
 
-// exp(-log_var) of the prior.
 template <class F>
-TFVAE_INLINE F precision(const Prior<F>& prior) {
-  return exponential<F>(-prior.log_var);
+TFVAE_INLINE Prior<F> make_prior(F mean, F log_var) {
+  return {mean, log_var, exponential<F>(-log_var)};
 }
 
 // z, and twice the KL as the sum of two terms.
@@ -65,8 +65,7 @@ template <class F>
 TFVAE_INLINE Sample<F> sample(F mean, F log_var, const HalfExponential<F>& h, F eps, const Prior<F>& prior) {
   const F distance = mean - prior.mean;
   const F l = log_var - prior.log_var;
-  return {mean + h.value * eps, distance * distance * precision<F>(prior),
-          variance_excess<F>(l, half_exponential<F>(l))};
+  return {mean + h.value * eps, distance * distance * prior.precision, variance_excess<F>(l, half_exponential<F>(l))};
 }
 
 template <class F>
@@ -90,7 +89,7 @@ template <class F>
 TFVAE_INLINE PriorGradients<F> gradients(F mean, F log_var, const HalfExponential<F>& h, F eps, F dz, F dkl,
                                          const Prior<F>& prior) {
   const F distance = mean - prior.mean;
-  const F pull = distance * precision<F>(prior);
+  const F pull = distance * prior.precision;
   const F ratio_minus_one = variance_minus_one<F>(half_exponential<F>(log_var - prior.log_var));
   const F half_dkl = dkl * LaneOf<F>(0.5);
   return {{dz + dkl * pull, dz * (h.value * eps) * LaneOf<F>(0.5) + half_dkl * ratio_minus_one},

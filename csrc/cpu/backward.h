@@ -11,6 +11,7 @@
 #include "csrc/cpu/noise.h"
 #include "csrc/cpu/partition.h"
 #include "csrc/cpu/prior.h"
+#include "csrc/cpu/prior_sums.h"
 #include "csrc/cpu/rows.h"
 
 namespace tfvae {
@@ -27,17 +28,17 @@ TFVAE_INLINE V upstream(V gradient) {
   }
 }
 
-// The gradients by a prior, for PriorAt; of the range alone.
+// Where the gradients by a prior go; of the range alone.
 template <class T>
 struct PriorGradientPlace {
   T* mean;
   T* log_var;
 };
 
-template <class T, bool kStreamed, class PriorPlace, class Out>
+template <class T, bool kStreamed, class PriorPlace, class Out = T>
 TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range, const Arithmetic<T>* eps,
                                     const Arithmetic<T>* dkl, const PriorPlace& prior,
-                                    const PriorGradientPlace<Out>& dprior) {
+                                    const PriorGradientPlace<Out>& dprior = {}) {
   const T* mean = static_cast<const T*>(p.mean) + range.begin;
   const T* log_var = static_cast<const T*>(p.log_var) + range.begin;
   const T* dz = static_cast<const T*>(p.dz) + range.begin;
@@ -62,10 +63,10 @@ TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range,
   });
 }
 
-// prior_sums: for a shared prior, what the gradients by it are added to: `columns` for its mean, as many for log_var.
+// prior_sums: for a shared prior, what the gradients by it are added to.
 template <class T, bool kStreamed>
 void backward_unit(const BackwardParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
-                   double* prior_sums) {
+                   PriorSums* prior_sums) {
   using A = Arithmetic<T>;
   const Range range = range_of_unit(cut, unit);
   NoiseBlock<A, kUnitSize> noise;
@@ -79,17 +80,18 @@ void backward_unit(const BackwardParams& p, const PhiloxStream& stream, const Pa
     dkl = repeated;
   }
   with_prior<T>(p, range, [&](auto prior) {
-    if (p.prior == PriorShape::kShared) {
-      alignas(64) A dmean[kUnitSize], dlog_var[kUnitSize];
+    using PriorPlace = decltype(prior);
+    if constexpr (std::is_same_v<PriorPlace, SharedPrior<A>>) {
+      constexpr int64_t kSize = kUnitSize + kLanes<VectorOf<A>>;
+      alignas(64) A dmean[kSize], dlog_var[kSize];
       backward_elements<T, kStreamed>(p, range, noise.data(), dkl, prior, PriorGradientPlace<A>{dmean, dlog_var});
-      add_columns<kUnitSize>(dmean, range.rows, range.width(), prior_sums + range.column);
-      add_columns<kUnitSize>(dlog_var, range.rows, range.width(), prior_sums + cut.columns + range.column);
-    } else {
-      PriorGradientPlace<T> dprior{nullptr, nullptr};
-      if (p.prior == PriorShape::kFull) {
-        dprior = {static_cast<T*>(p.dprior_mean) + range.begin, static_cast<T*>(p.dprior_log_var) + range.begin};
-      }
+      prior_sums->add(dmean, dlog_var, range.rows);
+    } else if constexpr (std::is_same_v<PriorPlace, FullPrior<T>>) {
+      const PriorGradientPlace<T> dprior = {static_cast<T*>(p.dprior_mean) + range.begin,
+                                            static_cast<T*>(p.dprior_log_var) + range.begin};
       backward_elements<T, kStreamed>(p, range, noise.data(), dkl, prior, dprior);
+    } else {
+      backward_elements<T, kStreamed>(p, range, noise.data(), dkl, prior);
     }
   });
 }

@@ -59,6 +59,12 @@ TFVAE_INLINE void for_vectors(int64_t count, Body body) {
   if (i < count) body(i, PartVectors<V>{count - i});
 }
 
+// Narrowed where T is of half precision.
+template <class A, class T>
+TFVAE_INLINE void copy_elements(const A* from, int64_t count, T* to) {
+  for_vectors<VectorOf<A>>(count, [&](int64_t i, auto access) { access.put(to + i, access.get(from + i)); });
+}
+
 }  // namespace TFVAE_ISA
 }  // namespace tfvae
 

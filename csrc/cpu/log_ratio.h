@@ -8,6 +8,7 @@
 #include "csrc/cpu/noise.h"
 #include "csrc/cpu/partition.h"
 #include "csrc/cpu/prior.h"
+#include "csrc/cpu/prior_sums.h"
 #include "csrc/cpu/rows.h"
 
 namespace tfvae {
@@ -17,7 +18,7 @@ constexpr int64_t kRatioUnitSize = 512;  // Smaller than kUnitSize: the samples 
 constexpr int64_t kSamplesPerItem = 16;
 
 // RatioTerms of a unit, and the half difference of the log-variances. Whole vectors may be read past the end.
-template <class A>
+template <class A, bool kHasPrior>
 class RatioUnit {
  public:
   using V = VectorOf<A>;
@@ -37,40 +38,49 @@ class RatioUnit {
   }
 
   TFVAE_INLINE RatioTerms<V> terms(int64_t i) const {
-    return {load<V>(mean_ + i), load<V>(sigma_ + i), load<V>(prior_mean_ + i), load<V>(precision_ + i)};
+    const V mean = load<V>(mean_ + i), sigma = load<V>(sigma_ + i);
+    if constexpr (kHasPrior) {
+      return {mean, sigma, load<V>(prior_mean_ + i), load<V>(precision_ + i)};
+    } else {
+      return {mean, sigma, V(), V() + A(1)};
+    }
   }
   TFVAE_INLINE V shared(int64_t i) const { return load<V>(shared_ + i); }
 
  private:
-  TFVAE_INLINE void put_prior(int64_t i, V log_var, NoPrior) {
-    store(prior_mean_ + i, V());
-    store(precision_ + i, V() + A(1));
-    store(shared_ + i, log_var * A(-0.5));
-  }
+  TFVAE_INLINE void put_prior(int64_t i, V log_var, NoPrior) { store(shared_ + i, log_var * A(-0.5)); }
   TFVAE_INLINE void put_prior(int64_t i, V log_var, const Prior<V>& prior) {
     store(prior_mean_ + i, prior.mean);
-    store(precision_ + i, precision<V>(prior));
+    store(precision_ + i, prior.precision);
     store(shared_ + i, (prior.log_var - log_var) * A(0.5));
   }
 
-  static constexpr int64_t kSize = kRatioUnitSize + kLanes<V>;
-  alignas(64) A mean_[kSize], sigma_[kSize], prior_mean_[kSize], precision_[kSize], shared_[kSize];
+  static constexpr int64_t kSize = kRatioUnitSize + kLanes<V>, kPriorSize = kHasPrior ? kSize : kLanes<V>;
+  alignas(64) A mean_[kSize], sigma_[kSize], shared_[kSize], prior_mean_[kPriorSize], precision_[kPriorSize];
 };
 
+// The noise of one sample. Not inlined: in a loop over samples the compiler moves what Philox needs out of it, which is
+// more than there are registers.
+template <class A>
+__attribute__((noinline)) void fill_noise(const PhiloxStream& stream, int64_t begin, int64_t count,
+                                          NoiseBlock<A, kRatioUnitSize>* noise) {
+  noise->fill(stream, begin, count);
+}
+
 // The samples [first, last) of one unit. partials: [num_samples, units] sums where a row has several units.
-template <class T, bool kStreamed>
+template <class T, bool kStreamed, bool kHasPrior>
 void log_ratio_unit(const LogRatioParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
                     int64_t first, int64_t last, Arithmetic<T>* partials) {
   using A = Arithmetic<T>;
   using V = VectorOf<A>;
   const Range range = range_of_unit(cut, unit);
-  RatioUnit<A> shared;
+  RatioUnit<A, kHasPrior> shared;
   shared.template fill<T>(p, range);
   NoiseBlock<A, kRatioUnitSize> noise;
   alignas(64) A terms[kRatioUnitSize + kLanes<V>];
   for (int64_t k = first; k < last; ++k) {
     const int64_t begin = k * cut.rows * cut.columns + range.begin;
-    noise.fill(stream, begin, range.size());
+    fill_noise(stream, begin, range.size(), &noise);
     const Output<kStreamed, T> z = {static_cast<T*>(p.z) + begin};
     for_vectors<V>(range.size(), [&](int64_t i, auto access) {
       const RatioSample<V> s = ratio_sample<V>(shared.terms(i), access.get(noise.data() + i));
@@ -86,41 +96,37 @@ void log_ratio_unit(const LogRatioParams& p, const PhiloxStream& stream, const P
 }
 
 // Sums over the samples of one unit's gradients.
-template <class A>
+template <class A, bool kHasPrior>
 struct RatioSums {
-  static constexpr int64_t kSize = kRatioUnitSize + kLanes<VectorOf<A>>;
-  alignas(64) A mean[kSize] = {}, log_var[kSize] = {}, prior_mean[kSize] = {}, prior_log_var[kSize] = {};
+  static constexpr int64_t kSize = kRatioUnitSize + kLanes<VectorOf<A>>, kPriorSize = kHasPrior ? kSize : 1;
+  alignas(64) A mean[kSize] = {}, log_var[kSize] = {}, prior_mean[kPriorSize] = {}, prior_log_var[kPriorSize] = {};
 
   TFVAE_INLINE void add(int64_t i, const RatioGradients<VectorOf<A>>& g) {
     using V = VectorOf<A>;
     store(mean + i, load<V>(mean + i) + g.mean);
     store(log_var + i, load<V>(log_var + i) + g.log_var);
-    store(prior_mean + i, load<V>(prior_mean + i) + g.prior_mean);
-    store(prior_log_var + i, load<V>(prior_log_var + i) + g.prior_log_var);
+    if constexpr (kHasPrior) {
+      store(prior_mean + i, load<V>(prior_mean + i) + g.prior_mean);
+      store(prior_log_var + i, load<V>(prior_log_var + i) + g.prior_log_var);
+    }
   }
 };
 
-template <class T, class A>
-TFVAE_INLINE void copy_out(const A* from, int64_t count, void* to, int64_t begin) {
-  for_vectors<VectorOf<A>>(
-      count, [&](int64_t i, auto access) { access.put(static_cast<T*>(to) + begin + i, access.get(from + i)); });
-}
-
 // prior_sums as for backward_unit.
-template <class T>
+template <class T, bool kHasPrior>
 void log_ratio_grad_unit(const LogRatioGradParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
-                         double* prior_sums) {
+                         PriorSums* prior_sums) {
   using A = Arithmetic<T>;
   using V = VectorOf<A>;
   const Range range = range_of_unit(cut, unit);
-  RatioUnit<A> shared;
+  RatioUnit<A, kHasPrior> shared;
   shared.template fill<T>(p, range);
   NoiseBlock<A, kRatioUnitSize> noise;
-  RatioSums<A> sums;
+  RatioSums<A, kHasPrior> sums;
   alignas(64) A upstream[kRatioUnitSize + kLanes<V>];
   for (int64_t k = 0; k < p.num_samples; ++k) {
     const int64_t begin = k * cut.rows * cut.columns + range.begin;
-    noise.fill(stream, begin, range.size());
+    fill_noise(stream, begin, range.size(), &noise);
     const T* dz = static_cast<const T*>(p.dz) + begin;
     const A* dratio = static_cast<const A*>(p.dlog_ratio) + k * cut.rows + range.row;
     repeat_along_rows(dratio, range.rows, range.width(), upstream);
@@ -129,14 +135,16 @@ void log_ratio_grad_unit(const LogRatioGradParams& p, const PhiloxStream& stream
                                      access.get(upstream + i), p.stop_density_gradient));
     });
   }
-  copy_out<T>(sums.mean, range.size(), p.dmean, range.begin);
-  copy_out<T>(sums.log_var, range.size(), p.dlog_var, range.begin);
+  const auto put = [&](const A* total, void* out) {
+    copy_elements(total, range.size(), static_cast<T*>(out) + range.begin);
+  };
+  put(sums.mean, p.dmean);
+  put(sums.log_var, p.dlog_var);
   if (p.prior == PriorShape::kFull) {
-    copy_out<T>(sums.prior_mean, range.size(), p.dprior_mean, range.begin);
-    copy_out<T>(sums.prior_log_var, range.size(), p.dprior_log_var, range.begin);
+    put(sums.prior_mean, p.dprior_mean);
+    put(sums.prior_log_var, p.dprior_log_var);
   } else if (p.prior == PriorShape::kShared) {
-    add_columns<kRatioUnitSize>(sums.prior_mean, range.rows, range.width(), prior_sums + range.column);
-    add_columns<kRatioUnitSize>(sums.prior_log_var, range.rows, range.width(), prior_sums + cut.columns + range.column);
+    prior_sums->add(sums.prior_mean, sums.prior_log_var, range.rows);
   }
 }
 

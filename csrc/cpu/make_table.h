@@ -28,11 +28,14 @@ inline void normals(DType dtype, const int64_t seed[2], int64_t begin, int64_t c
 }
 
 inline void words(const int64_t seed[2], int64_t count, uint32_t* out) {
-  PhiloxSchedule<float> schedule(stream_of_seed(seed[0], seed[1]), 0);
+  const PhiloxStream stream = stream_of_seed(seed[0], seed[1]);
+  PhiloxSchedule<float> schedule(stream, 0);
   constexpr int64_t kBlock = kBlockSize<float>, kChain = kChainGroups * 4;
   float block[kBlock];
   uint32_t bits[kBlock];
   for (int64_t done = 0; done < count; done += kBlock) {
+    const uint64_t first = static_cast<uint64_t>(done) / 4;
+    if (done > 0 && static_cast<uint32_t>(first) == 0) schedule = PhiloxSchedule<float>(stream, first);
     next_words(&schedule, block);
     __builtin_memcpy(bits, block, sizeof(bits));
     const int64_t size = count - done < kBlock ? count - done : kBlock;

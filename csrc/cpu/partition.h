@@ -16,10 +16,6 @@ struct Partition {
   int64_t rows_per_unit;  // Several short rows ...
   int64_t units_per_row;  // ... or a part of a long one.
   int64_t units;
-  // Rows are also cut into blocks of rows_per_unit, and these into groups, for sums over rows.
-  int64_t blocks() const { return units / units_per_row; }
-  int64_t groups() const { return blocks() < kMostGroups ? blocks() : kMostGroups; }
-  static constexpr int64_t kMostGroups = 32;
 };
 
 inline Partition partition(int64_t rows, int64_t columns, int64_t unit_size) {

@@ -117,26 +117,33 @@ inline void repeat_along_rows(const A* values, int64_t rows, int64_t columns, A*
   }
 }
 
-// out[r, :] = values, widened. May write a vector past the end of the last row.
-template <class A, class T>
-inline void repeat_row(const T* values, int64_t rows, int64_t columns, A* out) {
+// values[r, :] = values[0, :]. May write a vector past the end of the last row.
+template <class A>
+inline void repeat_first_row(A* values, int64_t rows, int64_t columns) {
   using V = VectorOf<A>;
   constexpr int W = kLanes<V>;
-  int64_t c = 0;
-  for (; c + W <= columns; c += W) store(out + c, load<V>(values + c));
-  if (c < columns) store_part(out + c, load_part<V>(values + c, columns - c), columns - c);
-  for (int64_t r = 1; r < rows; ++r) {
-    for (int64_t i = 0; i < columns; i += W) store(out + r * columns + i, load<V>(out + (r - 1) * columns + i));
-  }
+  const auto repeat = [&](int64_t column, V v) {
+    for (int64_t r = 1; r < rows; ++r) store(values + r * columns + column, v);
+  };
+  // What is written beyond a row shorter than a vector is replaced by the next row.
+  if (columns < W) return repeat(0, load_part<V>(values, columns));
+  for (int64_t c = 0; c + W <= columns; c += W) repeat(c, load<V>(values + c));
+  if (columns % W != 0) repeat(columns - W, load<V>(values + columns - W));
 }
 
-// sums[c] += the sum over r of terms[r, c]; at most Capacity columns.
+// sums[c] += the sum over r of terms[r, c]; at most Capacity columns. Whole vectors may be read past the end.
 template <int Capacity, class A>
 inline void add_columns(const A* terms, int64_t rows, int64_t columns, double* sums) {
-  A totals[Capacity];
-  for (int64_t c = 0; c < columns; ++c) totals[c] = 0;
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) totals[c] += terms[r * columns + c];
+  using V = VectorOf<A>;
+  alignas(64) A totals[Capacity + kLanes<V>];
+  for (int64_t c = 0; c < columns; c += kLanes<V>) {
+    V parts[4] = {};
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      for (int k = 0; k < 4; ++k) parts[k] += load<V>(terms + (r + k) * columns + c);
+    }
+    for (; r < rows; ++r) parts[0] += load<V>(terms + r * columns + c);
+    store(totals + c, (parts[0] + parts[1]) + (parts[2] + parts[3]));
   }
   for (int64_t c = 0; c < columns; ++c) sums[c] += totals[c];
 }

@@ -51,7 +51,7 @@ TFVAE_DEVICE Sample<Arithmetic<T>> sample_at(int i, const Packet<T>& mean, const
   if constexpr (kShape == PriorShape::kNone) {
     return sample<A>(mean.at[i], log_var.at[i], h, eps.at[i]);
   } else {
-    return sample<A>(mean.at[i], log_var.at[i], h, eps.at[i], Prior<A>{prior.mean.at[i], prior.log_var.at[i]});
+    return sample<A>(mean.at[i], log_var.at[i], h, eps.at[i], make_prior<A>(prior.mean.at[i], prior.log_var.at[i]));
   }
 }
 
@@ -65,7 +65,7 @@ TFVAE_DEVICE PriorGradients<Arithmetic<T>> gradients_at(int i, const Packet<T>& 
     return {gradients<A>(mean.at[i], h, eps.at[i], dz, dkl), {}};
   } else {
     return gradients<A>(mean.at[i], log_var.at[i], h, eps.at[i], dz, dkl,
-                        Prior<A>{prior.mean.at[i], prior.log_var.at[i]});
+                        make_prior<A>(prior.mean.at[i], prior.log_var.at[i]));
   }
 }
 
@@ -92,9 +92,10 @@ TFVAE_DEVICE RatioPacket<T> ratio_packet(const Packet<T>& mean, const Packet<T>&
       r.precision.at[i] = 1;
       r.shared.at[i] = l * A(-0.5);
     } else {
-      r.prior_mean.at[i] = prior.mean.at[i];
-      r.precision.at[i] = precision<A>({prior.mean.at[i], prior.log_var.at[i]});
-      r.shared.at[i] = (prior.log_var.at[i] - l) * A(0.5);
+      const Prior<A> p = make_prior<A>(prior.mean.at[i], prior.log_var.at[i]);
+      r.prior_mean.at[i] = p.mean;
+      r.precision.at[i] = p.precision;
+      r.shared.at[i] = (p.log_var - l) * A(0.5);
     }
   }
   return r;

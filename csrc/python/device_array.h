@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -100,7 +101,8 @@ struct DeviceArray {
 
   // strides: in units of which `unit` make an element; none for an array that is contiguous by definition.
   void check_contiguous(const Shape& strides, int64_t unit) const {
-    if (strides.empty()) return;
+    const bool is_empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
+    if (strides.empty() || is_empty) return;
     int64_t expected = unit;
     for (size_t i = shape.size(); i-- > 0; expected *= shape[i]) {
       if (shape[i] > 1 && strides[i] != expected) throw py::value_error(name + " must be contiguous.");

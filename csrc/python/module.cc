@@ -40,6 +40,7 @@ struct JoinedThreads {
 // Even shares for `threads` threads, the calling one among them.
 ParallelFor on_threads(int threads) {
   return [threads](int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
+    if (count == 0) return;
     const int64_t used = threads < count ? threads : count;
     JoinedThreads others;
     try {
@@ -263,8 +264,7 @@ py::array_t<float> elementary(const std::string& function, py::array_t<float, py
   return out;
 }
 
-// One pass that reads every source and writes every target, as whole 8-byte words: what moving the bytes alone costs.
-// Stores around the caches where there are such.
+// Where there are such stores.
 void store_around(const uint64_t* from, int64_t count, uint64_t* to) {
 #ifdef __x86_64__
   for (int64_t i = 0; i < count; ++i) _mm_stream_si64(reinterpret_cast<long long*>(to + i), from[i]);
@@ -274,6 +274,7 @@ void store_around(const uint64_t* from, int64_t count, uint64_t* to) {
 #endif
 }
 
+// One pass that reads every source and writes every target, as whole 8-byte words: what moving the bytes alone costs.
 void stream(const std::vector<py::array>& sources, const std::vector<py::array>& targets, int threads,
             bool around_caches) {
   std::vector<const uint64_t*> from;
@@ -289,6 +290,9 @@ void stream(const std::vector<py::array>& sources, const std::vector<py::array>&
   for (py::array array : targets) add(array), to.push_back(static_cast<uint64_t*>(array.mutable_data()));
   if (from.empty() || to.empty() || threads < 1) {
     throw py::value_error("stream takes one source or more, one target or more, and one thread or more.");
+  }
+  if (bytes % 8 != 0) {
+    throw py::value_error("stream moves whole words of 8 bytes, and the arrays have " + std::to_string(bytes) + ".");
   }
   const py::gil_scoped_release release;
   on_threads(threads)(bytes / 8, 1, [&](int64_t begin, int64_t end) {

@@ -26,33 +26,11 @@ struct CallAttributes {
   }
 };
 
-// kUpstream: of a gradient op, the name of the second of the gradients that it takes, and whose shape that has.
+// Of a gradient op: the name of the second of the gradients that it takes, and whose shape that has.
 template <class Params>
-struct Call;
-
+constexpr const char* kUpstreamSumIs[] = {"dkl", "the shape of kl"};
 template <>
-struct Call<ForwardParams> {
-  static constexpr const char* kUpstream[] = {nullptr, nullptr};
-  static constexpr auto kKernel = &KernelTable::forward;
-};
-
-template <>
-struct Call<BackwardParams> {
-  static constexpr const char* kUpstream[] = {"dkl", "the shape of kl"};
-  static constexpr auto kKernel = &KernelTable::backward;
-};
-
-template <>
-struct Call<LogRatioParams> {
-  static constexpr const char* kUpstream[] = {nullptr, nullptr};
-  static constexpr auto kKernel = &KernelTable::log_ratio;
-};
-
-template <>
-struct Call<LogRatioGradParams> {
-  static constexpr const char* kUpstream[] = {"dlog_ratio", "the shape of log_ratio"};
-  static constexpr auto kKernel = &KernelTable::log_ratio_grad;
-};
+constexpr const char* kUpstreamSumIs<LogRatioGradParams>[] = {"dlog_ratio", "the shape of log_ratio"};
 
 // Inputs of every op: mean, log_var, seed, of a gradient op the two upstream gradients, then the prior, if any.
 constexpr size_t kSeed = 2, kUpstreamSum = 4;
@@ -76,8 +54,7 @@ absl::Status check_call(const CallAttributes& attributes, absl::Span<const Tenso
   if (!prior.empty()) TF_RETURN_IF_ERROR(check_prior(inputs[0], prior[0], prior[1], params));
   if constexpr (kDraws<Params>) {
     params->num_samples = attributes.num_samples;
-    TF_RETURN_IF_ERROR(z.InsertDimWithStatus(0, attributes.num_samples));
-    TF_RETURN_IF_ERROR(sums.InsertDimWithStatus(0, attributes.num_samples));
+    TF_RETURN_IF_ERROR(insert_samples(attributes.num_samples, &z, &sums));
   } else if (attributes.per_dimension) {
     sums = z;
   }
@@ -85,7 +62,7 @@ absl::Status check_call(const CallAttributes& attributes, absl::Span<const Tenso
     params->stop_density_gradient = attributes.stop_density_gradient;
   }
   if constexpr (kIsGradient<Params>) {
-    const auto [name, what] = Call<Params>::kUpstream;
+    const auto [name, what] = kUpstreamSumIs<Params>;
     TF_RETURN_IF_ERROR(expect_shape("dz", inputs[3], "the shape of z", z));
     TF_RETURN_IF_ERROR(expect_shape(name, inputs[kUpstreamSum], what, sums));
     *outputs = {inputs[0], inputs[0]};

@@ -2,7 +2,7 @@
 #ifndef TFVAE_TF_CHECKS_H_
 #define TFVAE_TF_CHECKS_H_
 
-#include "csrc/cpu/dispatch.h"
+#include "csrc/core/params.h"
 #include "tensorflow/core/framework/tensor_shape.h"
 #include "tensorflow/core/platform/errors.h"
 
@@ -54,14 +54,19 @@ inline absl::Status check_prior(const TensorShape& mean, const TensorShape& prio
   return absl::OkStatus();
 }
 
-// The kernels for this processor, or what is wrong with the environment variable that chooses them.
-inline absl::Status find_kernels(const KernelTable** kernels) {
-  *kernels = active_kernels();
-  if (*kernels != nullptr) return absl::OkStatus();
-  std::string names;
-  for (const KernelTable* table : usable_kernels()) absl::StrAppend(&names, names.empty() ? "" : ", ", table->isa);
-  return absl::InvalidArgumentError(absl::StrCat("The environment variable TFVAE_ISA must be one of ", names,
-                                                 " on this machine. Correct it, or unset it to let tfvae choose."));
+// A shape of more axes than TensorFlow has would abort the process when a graph is optimised.
+inline absl::Status check_rank_of_draws(int rank) {
+  const int most = TensorShape::MaxDimensions() - 1;
+  if (rank <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("mean must have rank ", most, " or less, because z has one axis more, not ", rank, "."));
+}
+
+// Puts the axis of the samples before those of z and of its rows. After check_parameters.
+inline absl::Status insert_samples(int64_t num_samples, TensorShape* z, TensorShape* rows) {
+  TF_RETURN_IF_ERROR(check_rank_of_draws(z->dims()));
+  TF_RETURN_IF_ERROR(z->InsertDimWithStatus(0, num_samples));
+  return rows->InsertDimWithStatus(0, num_samples);
 }
 
 }  // namespace tfvae

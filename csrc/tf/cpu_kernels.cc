@@ -3,6 +3,7 @@
 #include "csrc/cpu/run.h"
 #include "csrc/cpu/share_work.h"
 #include "csrc/tf/checks.h"
+#include "csrc/tf/find_kernels.h"
 #include "csrc/tf/outputs.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/register_types.h"
@@ -73,7 +74,8 @@ absl::Status gradient_outputs(OpKernelContext* context, absl::Span<const int> in
 }
 
 template <class Params>
-absl::Status run(OpKernelContext* context, const Kernel<Params>& kernel, const Params& params) {
+absl::Status run(OpKernelContext* context, const KernelTable& kernels, const Params& params) {
+  const Kernel<Params>& kernel = kernel_for(params, kernels);
   Tensor scratch;
   const int64_t bytes = kernel.work(params).scratch_bytes;
   if (bytes > 0) {
@@ -117,7 +119,7 @@ class ReparameterizeKl : public KernelBase {
     const TensorShape shape = context->input(0).shape();
     TF_RETURN_IF_ERROR(output_in_place(context, {0, 1}, 0, shape, &params.z));
     TF_RETURN_IF_ERROR(output(context, 1, per_dimension_ ? shape : rows, &params.kl));
-    return run(context, kernels_->forward, params);
+    return run(context, *kernels_, params);
   }
 
  private:
@@ -145,7 +147,7 @@ class ReparameterizeKlGrad : public KernelBase {
     params.dz = context->input(3).data();
     params.dkl = context->input(4).data();
     TF_RETURN_IF_ERROR(gradient_outputs(context, {3, 0, 1}, &params));
-    return run(context, kernels_->backward, params);
+    return run(context, *kernels_, params);
   }
 
  private:
@@ -166,11 +168,10 @@ class ReparameterizeLogRatio : public KernelBase {
     params.dtype = kDType<T>;
     params.num_samples = num_samples_;
     TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
-    TF_RETURN_IF_ERROR(shape.InsertDimWithStatus(0, num_samples_));
-    TF_RETURN_IF_ERROR(rows.InsertDimWithStatus(0, num_samples_));
+    TF_RETURN_IF_ERROR(insert_samples(num_samples_, &shape, &rows));
     TF_RETURN_IF_ERROR(output(context, 0, shape, &params.z));
     TF_RETURN_IF_ERROR(output(context, 1, rows, &params.log_ratio));
-    return run(context, kernels_->log_ratio, params);
+    return run(context, *kernels_, params);
   }
 
  private:
@@ -193,14 +194,13 @@ class ReparameterizeLogRatioGrad : public KernelBase {
     params.num_samples = num_samples_;
     params.stop_density_gradient = stop_density_gradient_;
     TF_RETURN_IF_ERROR(fill_common(context, &params, &rows));
-    TF_RETURN_IF_ERROR(shape.InsertDimWithStatus(0, num_samples_));
-    TF_RETURN_IF_ERROR(rows.InsertDimWithStatus(0, num_samples_));
+    TF_RETURN_IF_ERROR(insert_samples(num_samples_, &shape, &rows));
     TF_RETURN_IF_ERROR(expect_shape("dz", context->input(3).shape(), "the shape of z", shape));
     TF_RETURN_IF_ERROR(expect_shape("dlog_ratio", context->input(4).shape(), "the shape of log_ratio", rows));
     params.dz = context->input(3).data();
     params.dlog_ratio = context->input(4).data();
     TF_RETURN_IF_ERROR(gradient_outputs(context, {}, &params));
-    return run(context, kernels_->log_ratio_grad, params);
+    return run(context, *kernels_, params);
   }
 
  private:

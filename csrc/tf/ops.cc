@@ -1,4 +1,5 @@
 // Registration and shape functions of the ops.
+#include "csrc/tf/checks.h"
 #include "csrc/tf/shapes.h"
 #include "tensorflow/core/framework/op.h"
 
@@ -37,12 +38,7 @@ absl::Status kl_backward_shape(InferenceContext* c) {
 absl::Status samples_shape(InferenceContext* c, ShapeHandle parameters, ShapeHandle* z, ShapeHandle* log_ratio) {
   int64_t num_samples;
   TF_RETURN_IF_ERROR(c->GetAttr("num_samples", &num_samples));
-  // A shape of more axes than TensorFlow has would abort the process when the graph is optimised.
-  const int most = tensorflow::TensorShape::MaxDimensions() - 1;
-  if (c->RankKnown(parameters) && c->Rank(parameters) > most) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "mean must have rank ", most, " or less, because z has one axis more, not ", c->Rank(parameters), "."));
-  }
+  if (c->RankKnown(parameters)) TF_RETURN_IF_ERROR(check_rank_of_draws(c->Rank(parameters)));
   TF_RETURN_IF_ERROR(c->Concatenate(c->Vector(num_samples), parameters, z));
   return c->Subshape(*z, 0, -1, log_ratio);
 }

@@ -9,6 +9,7 @@
 #include "csrc/cpu/share_work.h"
 #include "csrc/tf/outputs.h"
 #include "csrc/tf/calls.h"
+#include "csrc/tf/find_kernels.h"
 #include "tensorflow/compiler/tf2xla/xla_op_kernel.h"
 #include "xla/ffi/api/ffi.h"
 #include "xla/shape_util.h"
@@ -159,7 +160,7 @@ absl::Status run(ffi::ThreadPool& pool, const CallAttributes& attributes, const 
   for (size_t i = 0; i < out.data.size(); ++i) {
     advise_huge_pages(out.data[i], out.shapes[i].num_elements() * ffi::ByteWidth(out.types[i]));
   }
-  const Kernel<Params>& kernel = kernels->*Call<Params>::kKernel;
+  const Kernel<Params>& kernel = kernel_for(params, *kernels);
   const int64_t bytes = kernel.work(params).scratch_bytes;
   const std::unique_ptr<double[]> scratch(new (std::nothrow) double[bytes / sizeof(double) + 1]);
   if (scratch == nullptr) return absl::ResourceExhaustedError(absl::StrCat("No memory for ", bytes, " bytes."));

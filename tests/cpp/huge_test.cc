@@ -1,4 +1,4 @@
-// Tensors of more than 2^31 and 2^32 elements (requirement 18): their last units of work alone, in memory that is
+// Tensors of more than 2^31 and 2^32 elements: their last units of work alone, in memory that is
 // reserved and for the rest never touched.
 #include "tests/cpp/reserved.h"
 #include "tests/cpp/support.h"

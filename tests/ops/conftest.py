@@ -57,8 +57,8 @@ def exact():
     return types.SimpleNamespace(noise=_noise, forward=_forward, backward=_backward)
 
 
-# How far a normal may be from TensorFlow's. float32: requirement 7. float64: TensorFlow rounds an angle below 2 pi to
-# 4.4e-16 and the largest radius is 5.68; the rest is rounding.
+# How far a normal may be from TensorFlow's. float32: the bound in docs/numerics.md. float64: TensorFlow rounds an angle
+# below 2 pi to 4.4e-16 and the largest radius is 5.68; the rest is rounding.
 _NOISE = {"float16": 2e-6, "bfloat16": 2e-6, "float32": 2e-6, "float64": 1e-14}
 _ROUNDING = {"float16": 2.0**-24, "bfloat16": 2.0**-24, "float32": 2.0**-24, "float64": 2.0**-53}
 _STORED = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 0.0, "float64": 0.0}

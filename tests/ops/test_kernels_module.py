@@ -140,6 +140,9 @@ def test_bad_arguments_of_the_other_functions(kernels):
         kernels.elementary("q", ROW)
     with pytest.raises((MemoryError, ValueError)):
         kernels.standard_normal(2**62, seed=SEED)
+    with pytest.raises(ValueError, match="whole words of 8 bytes, and the arrays have 12"):
+        kernels.stream([np.zeros(3, np.float32)], [np.zeros(3, np.float32)], threads=1, around_caches=False)
+    kernels.stream([np.empty(0)], [np.empty(0)], threads=1, around_caches=False)
 
 
 def test_the_cause_is_told_of_arrays_that_cannot_be_had(kernels):

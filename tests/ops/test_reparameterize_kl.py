@@ -256,3 +256,15 @@ def test_what_may_stand_for_a_tensor(backend):
         for got, want in zip(reparameterize_kl(mean, log_var, seed=tuple(SEED)), expected, strict=True):
             assert np.array_equal(got, want)
     assert reparameterize_kl(np.array([1.0]), [0], seed=SEED)[0].dtype == tf.float64
+
+
+def test_the_outputs_are_a_plain_tuple_for_those_who_nest_them(backend):
+    """A named tuple, as compiled ops return, is another structure to TensorFlow than the pair written here."""
+
+    def both(mean):
+        z, log_ratio = tfvae.ops.reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2)
+        return reparameterize_kl(mean, mean, seed=SEED), (z, log_ratio)
+
+    tf.nest.assert_same_structure(both(tf.zeros([2, 3])), ((0, 0), (0, 0)))
+    z, kl = tf.map_fn(lambda mean: both(mean)[0], tf.zeros([4, 2, 3]), fn_output_signature=(tf.float32, tf.float32))
+    assert (z.shape, kl.shape) == ((4, 2, 3), (4, 2))

@@ -184,6 +184,9 @@ if tfvae.build_info()["built"]:
         assert [tensor.shape.rank for tensor in draw(tf.zeros([1] * 253))] == [254, 253]
         with pytest.raises(ValueError, match="mean must have rank 253 or less, because z has one axis more, not 254"):
             draw(tf.zeros([1] * 254))
+        of_any_rank = tf.function(draw.python_function, input_signature=[tf.TensorSpec(None)])
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"mean must have rank 253 or less, .* not 254"):
+            of_any_rank(tf.zeros([1] * 254))
 
 
 def test_bad_arguments_are_refused_by_name(backend):

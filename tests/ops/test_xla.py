@@ -89,7 +89,8 @@ def test_noise_and_gradients_are_those_of_eager_req_20(backend, exact):
         return results, draws
 
     results, draws = function(SEED, tf.constant([-7, 9], tf.int32))
-    # float32: requirement 7. float64: an angle below 2 pi is rounded to 4.4e-16, the radius is 5.68 at most.
+    # float32: the bound of docs/numerics.md. float64: an angle below 2 pi is rounded to 4.4e-16, the radius is 5.68 at
+    # most.
     for dtype, atol in (("float32", 2e-6), ("float64", 1e-14)):
         z, kl, dmean, dlog_var = results[dtype]
         sigma = np.exp(0.5)

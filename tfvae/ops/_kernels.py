@@ -21,9 +21,10 @@ def reparameterize_kl(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Run the compiled forward op; arguments as checked by the public function."""
     sum_dtype = _reference.accumulation_dtype(mean.dtype)
-    return _ops().tfvae_reparameterize_kl(
+    z, kl = _ops().tfvae_reparameterize_kl(
         mean, log_var, seed, list(prior), sum_dtype=sum_dtype, per_dimension=per_dimension
     )
+    return z, kl
 
 
 def reparameterize_log_ratio(
@@ -35,7 +36,7 @@ def reparameterize_log_ratio(
     stop_density_gradient: bool,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Run the compiled forward op; arguments as checked by the public function."""
-    return _ops().tfvae_reparameterize_log_ratio(
+    z, log_ratio = _ops().tfvae_reparameterize_log_ratio(
         mean,
         log_var,
         seed,
@@ -44,6 +45,7 @@ def reparameterize_log_ratio(
         num_samples=num_samples,
         stop_density_gradient=stop_density_gradient,
     )
+    return z, log_ratio
 
 
 def _ops() -> Any:
