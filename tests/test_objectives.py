@@ -1,9 +1,11 @@
 """From terms to loss."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfvae.distributions import Categorical, DiagonalNormal, Normal, StandardNormal
+from tfvae.distributions._tfp import tfd
 from tfvae.objectives import ElboTerms, elbo_terms, negative_elbo
 
 
@@ -29,3 +31,19 @@ def test_weight_is_on_the_kl_alone():
     terms = ElboTerms(tf.constant([-3.0, -1.0]), tf.constant([2.0, 0.5]), tf.zeros([2, 1]))
     np.testing.assert_array_equal(negative_elbo(terms), [5.0, 1.5])
     np.testing.assert_array_equal(negative_elbo(terms, tf.constant(0.5)), [4.0, 1.25])
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_fractions_are_not_cut_off_by_a_distribution_of_integers(graph):
+    terms = tf.function(elbo_terms) if graph else elbo_terms
+    q, p = DiagonalNormal(1)(tf.zeros([1, 2])), StandardNormal(1)()
+
+    def whole(z):
+        return tfd.Independent(tfd.Bernoulli(logits=z), 1)
+
+    def of(x):
+        return terms(q, p, whole, tf.constant([[x]]), seed=tf.constant([1, 2]))
+
+    np.testing.assert_allclose(of(1.0).reconstruction, tf.math.log_sigmoid(of(1.0).z)[:, 0], rtol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="IndependentBernoulli of int32 would cut off"):
+        of(0.9)

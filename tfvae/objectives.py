@@ -33,7 +33,7 @@ def elbo_terms(q: Any, p: Any, likelihood: Callable[[tf.Tensor], Any], x: tf.Ten
         q: the posterior ``q(z|x)``, batch ``[B]``.
         p: the prior ``p(z)``.
         likelihood: turns ``z`` into the distribution ``p(x|z)``, batch ``[B]``.
-        x: data ``[B, *event]``, cast to the dtype of ``p(x|z)``.
+        x: data ``[B, *event]``, cast to the dtype of ``p(x|z)`` by ``as_values_of``.
         seed: two integers, shape ``[2]``.
 
     Returns:
@@ -52,8 +52,30 @@ def elbo_terms(q: Any, p: Any, likelihood: Callable[[tf.Tensor], Any], x: tf.Ten
     """
     sample = sample_and_kl(q, p, seed=seed)
     decoded = likelihood(sample.z)
-    reconstruction = tf.cast(decoded.log_prob(tf.cast(x, decoded.dtype)), sample.kl.dtype)
+    reconstruction = tf.cast(decoded.log_prob(as_values_of(decoded, x)), sample.kl.dtype)
     return ElboTerms(reconstruction, sample.kl, sample.z)
+
+
+def as_values_of(p: Any, x: tf.Tensor) -> tf.Tensor:
+    """Return data in the dtype of the distribution ``p``, of which nothing may be lost where that is an integer.
+
+    Raises:
+        tf.errors.InvalidArgumentError: for fractions under a distribution of integers, unless inside XLA.
+
+    Example:
+
+    >>> import tensorflow as tf, tfvae, tensorflow_probability as tfp
+    >>> tfvae.objectives.as_values_of(tfp.distributions.Bernoulli(0.0), tf.constant([0.0, 1.0])).dtype.name
+    'int32'
+    """
+    x = tf.convert_to_tensor(x)
+    if p.dtype.is_integer and x.dtype.is_floating:
+        message = (
+            f"x has fractions, which p(x|z) = {p.name} of {p.dtype.name} would cut off. Round x, or give the "
+            "distribution a floating dtype."
+        )
+        tf.debugging.assert_equal(x, tf.round(x), message=message)
+    return tf.cast(x, p.dtype)
 
 
 def negative_elbo(terms: ElboTerms, kl_weight: Any = 1.0) -> tf.Tensor:

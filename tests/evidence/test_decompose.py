@@ -8,7 +8,7 @@ import tensorflow as tf
 import tfvae
 from tests.evidence.conftest import BetaBernoulli, GammaPoisson, LinearGaussian
 from tfvae.distributions import DiagonalNormal, Normal
-from tfvae.distributions._tfp import tfd
+from tfvae.distributions._tfp import tfd, tfp
 from tfvae.evidence import Decomposition, EvidenceWarning, _free_posterior, decompose, thermodynamic
 from tfvae.evidence._job import padded
 from tfvae.evidence._joint import Joint
@@ -164,3 +164,46 @@ def test_thermodynamic_bounds_are_between_the_elbo_and_the_other_bound(x):
     one = thermodynamic(model, x, num_samples=1, seed=1)
     np.testing.assert_array_equal(one.lower, one.upper)
     assert np.all(np.isinf(one.lower_standard_error))
+
+
+def of_no_tensors(x):
+    return tfd.Independent(tfd.TransformedDistribution(tfd.Normal(x, tf.ones_like(x)), tfp.bijectors.Shift(x[0, 0])), 1)
+
+
+@pytest.mark.parametrize(
+    ("posterior", "why"),
+    [
+        (of_no_tensors, "its parameter distribution is no tensor but Normal"),
+        (lambda x: tfd.Sample(tfd.Normal(x[:, 0], np.float64(1)), [2]), "parameter distribution is no tensor"),
+        (
+            lambda x: tfd.MultivariateNormalLinearOperator(x, tf.linalg.LinearOperatorDiag(tf.ones_like(x))),
+            "its parameter scale is no tensor but LinearOperatorDiag",
+        ),
+        (
+            lambda x: tfd.Independent(tfd.TruncatedNormal(x, np.float64(1), np.float64(-9), np.float64(9)), 1),
+            "TFP does not say what values its parameter (low|high) may take",
+        ),
+    ],
+)
+def test_posteriors_that_could_not_be_optimised_in_whole_are_refused(x, posterior, why):
+    """What is not freed would be taken for a fault of the family."""
+
+    class Other(LinearGaussian):
+        def posterior(self, x):
+            return posterior(tf.cast(x, tf.float64)[:, :2])
+
+    with pytest.raises(ValueError, match=why):
+        decompose(Other(), x, num_samples=10)
+
+
+def test_draws_that_cannot_be_of_the_prior_leave_the_error_of_quadrature():
+    class Uniform(BetaBernoulli):
+        def prior(self):
+            return tfd.Uniform(np.float64(0), np.float64(1))
+
+        def posterior(self, x):
+            return tfd.Normal(tf.zeros_like(x) + 0.5, np.float64(2))
+
+    parts = decompose(Uniform(), np.array([1.0]), num_samples=50, seed=1)
+    np.testing.assert_allclose(parts.log_evidence, [np.log(0.5)], atol=1e-7)
+    assert parts.log_evidence_error.numpy()[0] < 1e-7

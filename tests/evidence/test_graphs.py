@@ -83,6 +83,62 @@ def test_other_networks_layers_and_settings_are_seen(vae):
         assert np.all(after != before), change.__name__
 
 
+class Scaled(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self._factor = 1.0
+        self.table = {"factor": 1.0}
+        self.factors = [1.0, 1.0]
+        self.array = np.ones(2, np.float32)
+        self.holder = Holder()
+
+    def call(self, x):
+        return x * self._factor * self.table["factor"] * self.factors[1] * self.array[1] * self.holder.factors[0]
+
+
+class Holder:
+    def __init__(self):
+        self.factors = [1.0]
+
+
+class OfScale(Normal):
+    def __init__(self, size):
+        super().__init__(size)
+        self.scales = [1.0]
+
+    def make(self, params):
+        return tfd.Independent(tfd.Normal(params, self.scales[0]), 1)
+
+
+def test_attributes_of_layers_and_families_are_seen_when_changed_in_place(traces):
+    layer, family = Scaled(), OfScale(3)
+    decoder = keras.Sequential([keras.Input([2]), keras.layers.Dense(3), layer])
+    vae = tfvae.VAE(dense(4, 3), decoder, posterior=DiagonalNormal(2), likelihood=family, seed=1)
+
+    def set_private():
+        layer._factor = 2.0
+
+    def put(container, key):
+        def change():
+            container[key] = 2.0
+
+        return change
+
+    changes = [put(layer.table, "factor"), put(layer.factors, 1), put(layer.array, 1), put(layer.holder.factors, 0)]
+    after = estimate(vae)
+    for change in (set_private, *changes, put(family.scales, 0)):
+        change()
+        before, after = after, estimate(vae)
+        assert np.all(after != before)
+        np.testing.assert_array_equal(after, estimate(vae))
+    assert len(traces) == 7
+    vae.compile("adam")
+    vae.fit(X, verbose=0)
+    vae.predict(X, verbose=0)
+    estimate(vae)
+    assert len(traces) == 7  # Weights have changed, and what Keras notes of training.
+
+
 def test_nothing_is_kept_of_other_models_and_of_those_that_are_gone(traces, x):
     gc.collect()  # other tests' models
     held = len(_graphs._kept)

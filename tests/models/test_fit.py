@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfvae
-from tfvae.distributions import Bernoulli
+from tfvae.distributions import Bernoulli, DiagonalNormal, Normal
 
 NAMES = ["elbo", "kl", "loss", "reconstruction"]
 
@@ -177,6 +177,34 @@ def test_losses_of_the_networks_are_added(x, make_vae):
     logs = vae.evaluate(x, verbose=0, return_dict=True)
     penalty = 0.5 * np.sum(vae.decoder.layers[-1].kernel.numpy() ** 2)
     np.testing.assert_allclose(logs["loss"] + logs["elbo"], penalty, rtol=1e-4)  # difference of float32 means
+
+
+class AddsMeanSquare(keras.layers.Layer):
+    def call(self, x):
+        self.add_loss(tf.reduce_mean(x**2))
+        return x
+
+
+@pytest.mark.parametrize("run_eagerly", [True, False])
+def test_a_layer_in_both_networks_adds_its_loss_twice(x, run_eagerly):
+    """A call of a Keras layer from outside clears the losses of all layers in it, the encoder's among them."""
+
+    def loss_added(first, second):
+        keras.utils.set_random_seed(1)
+        encoder = keras.Sequential([keras.Input([6]), keras.layers.Dense(2), first, keras.layers.Dense(4)])
+        decoder = keras.Sequential([keras.Input([2]), second, keras.layers.Dense(6)])
+        vae = tfvae.VAE(encoder, decoder, posterior=DiagonalNormal(2), likelihood=Normal(6), seed=1)
+        vae.compile(keras.optimizers.SGD(0.0), run_eagerly=run_eagerly)
+        losses = [logs["loss"] + logs["elbo"] for logs in (vae.train_on_batch(x, return_dict=True) for _ in range(2))]
+        assert len(vae.losses) == 2
+        return losses
+
+    both = AddsMeanSquare()
+    np.testing.assert_allclose(
+        loss_added(both, both),
+        loss_added(AddsMeanSquare(), AddsMeanSquare()),
+        rtol=1e-5,  # differences of float32 means
+    )
 
 
 def test_arrays_outside_the_support_are_refused(make_vae, x):

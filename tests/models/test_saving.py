@@ -226,3 +226,14 @@ def test_a_subclass_that_could_not_be_loaded_is_not_saved(x, tmp_path):
     vae.save(path)
     loaded = keras.saving.load_model(path, custom_objects={"WithConfig": WithConfig})
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), vae.predict(x, verbose=0))
+
+
+def test_layers_in_both_networks_which_could_not_be_loaded_are_not_saved(tmp_path):
+    both = keras.layers.Dense(2)
+    encoder = keras.Sequential([keras.Input([2]), both, keras.layers.Dense(4)])
+    decoder = keras.Sequential([keras.Input([2]), both])
+    vae = tfvae.VAE(encoder, decoder, posterior=DiagonalNormal(2), likelihood=Normal(2))
+    with pytest.raises(ValueError, match=f"have the layer '{both.name}' in common, which could not be loaded again"):
+        vae.save(tmp_path / "vae.keras")
+    assert list(tmp_path.iterdir()) == []
+    vae.save_weights(tmp_path / "vae.weights.h5")

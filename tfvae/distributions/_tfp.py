@@ -10,5 +10,6 @@ with warnings.catch_warnings():
 
     # TFP loads on first access, so the access has to happen in here.
     tfd = tfp.distributions
+    from tensorflow_probability.python.internal.parameter_properties import ShapeParameterProperties
 
-__all__ = ["tfd", "tfp"]
+__all__ = ["ShapeParameterProperties", "tfd", "tfp"]

@@ -234,7 +234,9 @@ def _decomposition(
     def error_of(part: np.ndarray) -> np.ndarray:
         if samples == 1:
             return np.where(np.any(part, axis=0), np.inf, 0.0)
-        variance = np.einsum("vb,vwb,wb->b", part, covariances, part)
+        products = part[:, np.newaxis] * part
+        # Values of a draw that the estimate has no part of may be infinite.
+        variance = np.sum(products * np.where(products == 0.0, 0.0, covariances), axis=(0, 1))
         return np.sqrt(np.maximum(variance, 0.0) / samples)
 
     def with_evidence(part: np.ndarray) -> np.ndarray:

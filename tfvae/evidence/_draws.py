@@ -11,6 +11,7 @@ from tfvae import ops
 from tfvae.distributions._sample_and_kl import as_events, fused_arguments
 from tfvae.evidence import _bernoulli
 from tfvae.evidence._job import ROWS, decoder_rows
+from tfvae.objectives import as_values_of
 
 # Draws that share a seed, and so the most that are held at once. Another number is another, equally good, noise.
 BLOCK = 128
@@ -42,11 +43,12 @@ def log_ratio(q: Any, p: Any, z: tf.Tensor) -> tf.Tensor:
 def log_likelihood(model: Any, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
     """Return ``log p(x|z)``, ``[n, B]`` in float64, for ``x`` ``[B, *event]`` and ``z`` ``[n, B, *latent]``."""
     decoded = model.likelihood(tf.reshape(z, tf.concat([[-1], tf.shape(z)[2:]], axis=0)))
+    x = as_values_of(decoded, x)
     logits = _bernoulli.logits_of(decoded)
     if logits is not None:
         return tf.cast(_bernoulli.log_prob(logits, tf.cast(x, logits.dtype)), tf.float64)
     repeats = tf.concat([tf.shape(z)[:1], tf.ones([tf.rank(x) - 1], tf.int32)], axis=0)
-    log_prob = decoded.log_prob(tf.tile(tf.cast(x, decoded.dtype), repeats))
+    log_prob = decoded.log_prob(tf.tile(x, repeats))
     return tf.cast(tf.reshape(log_prob, tf.shape(z)[:2]), tf.float64)
 
 

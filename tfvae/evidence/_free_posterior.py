@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfvae.distributions import Family
 from tfvae.distributions._sample_and_kl import fused_arguments
-from tfvae.distributions._tfp import tfd
+from tfvae.distributions._tfp import ShapeParameterProperties, tfd
 from tfvae.evidence import _draws
 from tfvae.evidence._graphs import traced
 from tfvae.evidence._job import ROWS
@@ -33,7 +33,8 @@ class FreePosterior:
         model: the model.
 
     Raises:
-        ValueError: when started, if samples of the posterior are not differentiable in its parameters.
+        ValueError: when started, if samples of the posterior are not differentiable in its parameters, or those are
+            not tensors that TFP knows the range of.
     """
 
     def __init__(self, model: Any) -> None:
@@ -117,14 +118,19 @@ def _free_parameters(q: Any) -> tuple[list[tf.Tensor], Callable[[list[tf.Tensor]
         start, make_inner = _free_parameters(q.distribution)
         return start, lambda free: q.copy(distribution=make_inner(free))
     names, start, bijectors = [], [], []
-    for name, about in type(q).parameter_properties(dtype=q.dtype).items():
+    for name, about in _properties(q).items():
         value = q.parameters.get(name)
-        if not about.is_tensor or not (hasattr(value, "dtype") or isinstance(value, float)):
+        if value is None or isinstance(about, ShapeParameterProperties):
             continue
+        if not about.is_tensor:
+            raise _unknown(q, f"its parameter {name} is no tensor but {type(value).__name__}")
         tensor = tf.convert_to_tensor(value, dtype_hint=q.dtype)
         if not tensor.dtype.is_floating:
             continue
-        bijector = about.default_constraining_bijector_fn()
+        try:
+            bijector = about.default_constraining_bijector_fn()
+        except NotImplementedError as error:
+            raise _unknown(q, f"TFP does not say what values its parameter {name} may take") from error
         event = tensor.shape[tensor.shape.rank - about.event_ndims :]
         names.append(name)
         bijectors.append(bijector)
@@ -135,6 +141,21 @@ def _free_parameters(q: Any) -> tuple[list[tf.Tensor], Callable[[list[tf.Tensor]
         return q.copy(**values)
 
     return start, make
+
+
+def _properties(q: Any) -> dict[str, Any]:
+    try:
+        return type(q).parameter_properties(dtype=q.dtype)
+    except NotImplementedError as error:
+        raise _unknown(q, "it does not tell its parameters") from error
+
+
+def _unknown(q: Any, why: str) -> ValueError:
+    return ValueError(
+        f"The gap is split by optimising q in its family, and which numbers {q.name} is made of is not known: {why}. "
+        "Give posterior(x) as a distribution of tensors, or Independent of one, or take importance_weighted and the "
+        "ELBO."
+    )
 
 
 def _adam(objective: Callable[[list[tf.Tensor], tf.Tensor], tf.Tensor], start: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfvae.distributions import Family
@@ -22,6 +25,12 @@ class _Kept:
     graphs: dict[Hashable, Any] = field(default_factory=dict)
 
 
+# What is told apart by value; everything else is by identity.
+_COMPARED = (bool, int, float, complex, str, bytes, np.generic)
+_CONTAINERS = (dict, list, tuple, set, frozenset)
+# Whose objects are not looked into.
+_LIBRARIES = {"builtins", "functools", "keras", "numpy", "tensorflow", "tensorflow_probability", "tfvae"}
+
 # By the model's id, for as long as it lives.
 _kept: dict[int, _Kept] = {}
 
@@ -35,7 +44,8 @@ def of_model(model: Any, key: tuple[Hashable, ...], make: Callable[[Any], T]) ->
     """Return ``make(model)``: what it traces of a Keras model is kept for the next estimate with the same ``key``.
 
     Weights are variables, so that a graph stays right while they are trained. Once a layer, a weight or a setting is
-    another, all is traced anew. What any other model is made of cannot be known, and nothing of it is kept.
+    another, or what a container or an array among its attributes holds, all is traced anew; what its methods read from
+    elsewhere is not seen. What any other model is made of cannot be known, and nothing of it is kept.
 
     Args:
         model: the model.
@@ -58,12 +68,43 @@ def of_model(model: Any, key: tuple[Hashable, ...], make: Callable[[Any], T]) ->
 
 def _made_of(model: keras.Model) -> list[Any]:
     """Return the families, layers, weights and settings that a graph of the model has in it."""
-    own: list[Any] = [value for name, value in vars(model).items() if not name.startswith("_")]
-    parts = [value for value in own if isinstance(value, Family) or type(value) in (bool, int, float, str)]
-    parts += [repr(value.get_config()) for value in own if isinstance(value, Family)]
-    for layer in model._flatten_layers(include_self=False):
-        parts += [layer, *(value for name, value in vars(layer).items() if not name.startswith("_"))]
-    return [*parts, *model.weights]
+    parts: list[Any] = []
+    seen = {id(model)}  # Which would be kept alive by what is kept for it.
+    for layer in model._flatten_layers():
+        for name, value in vars(layer).items():
+            if name not in _names_of_keras() and not name.startswith("_self_"):
+                _add_parts(value, parts, seen)
+    families = [value for value in vars(model).values() if isinstance(value, Family)]
+    return [*parts, *(repr(family.get_config()) for family in families), *model._flatten_layers(False), *model.weights]
+
+
+@functools.cache
+def _names_of_keras() -> frozenset[str]:
+    """The attributes in which Keras keeps how a layer is called, built and trained: not what it computes."""
+    of_training = {"history", "optimizer", "stop_training", "stop_evaluating", "stop_predicting"}
+    private = {"_compile_config", "_compiled_trainable_state", "_eval_epoch_iterator", "_functional"}
+    return frozenset(vars(keras.Model())) | of_training | private
+
+
+def _add_parts(value: Any, parts: list[Any], seen: set[int]) -> None:
+    """Add an attribute's value, or what a container or a plain object is made of, to ``parts``."""
+    if isinstance(value, np.ndarray):
+        parts.append(f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}")
+        return
+    if not isinstance(value, _COMPARED):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+    parts.append(type(value) if isinstance(value, _CONTAINERS) else value)
+    inside: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inside = [part for item in value.items() for part in item]
+    elif isinstance(value, _CONTAINERS):
+        inside = value
+    elif isinstance(value, Family) or type(value).__module__.split(".")[0] not in _LIBRARIES:
+        inside = getattr(value, "__dict__", {}).values()
+    for part in inside:
+        _add_parts(part, parts, seen)
 
 
 def _is_same(first: list[Any], second: list[Any]) -> bool:
@@ -71,4 +112,4 @@ def _is_same(first: list[Any], second: list[Any]) -> bool:
 
 
 def _is_one(first: Any, second: Any) -> bool:
-    return first is second or (isinstance(first, str) and first == second)
+    return first is second or (type(first) is type(second) and isinstance(first, _COMPARED) and first == second)

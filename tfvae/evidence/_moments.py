@@ -51,7 +51,10 @@ class RunningMoments:
         if self._count == 1:
             return np.full_like(self._products, np.inf)
         means = self._sums / self._count
-        covariances = (self._products / self._count - means[:, np.newaxis] * means) * self._count / (self._count - 1)
+        with np.errstate(invalid="ignore"):  # Of values that are infinite there are none.
+            covariances = (
+                (self._products / self._count - means[:, np.newaxis] * means) * self._count / (self._count - 1)
+            )
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = np.concatenate([np.ones_like(means[:-1]), 1.0 / means[-1:]])
             return covariances * scale[:, np.newaxis] * scale

@@ -106,15 +106,29 @@ def check_batch(x: Any, likelihood: Family) -> None:
     likelihood.check_data_shape(x.shape)
 
 
+def dtype_of_parameters(encoder: Any) -> tf.DType:
+    """Return the dtype of the distributions that a network gives the parameters of: float32 for half precision."""
+    outputs = getattr(encoder, "outputs", None) if _known_shape(encoder, "output_shape") is not None else None
+    dtype = outputs[0].dtype if outputs else encoder.compute_dtype
+    return tf.float64 if dtype == "float64" else tf.float32
+
+
 def is_built(encoder: Any, decoder: Any) -> bool:
     """Tell whether both networks have their weights, so that the model has all of its own."""
     return all(network.built and _known_shape(network, "input_shape") is not None for network in (encoder, decoder))
 
 
 def check_saving(model: keras.Model, path: Any, base: type[keras.Model]) -> None:
-    """Refuse what can be written and not be read: the old format, and subclasses that ``base`` could not make again."""
+    """Refuse what can be written and not be read again."""
     if str(path).endswith((".h5", ".hdf5")):
         raise ValueError(f"A VAE cannot be read back from the HDF5 format of {path}. Save it as a .keras file.")
+    shared = [layer.name for layer in _shared_layers(model.encoder, model.decoder) if layer.weights]
+    if shared:
+        raise ValueError(
+            f"Encoder and decoder have the layer {shared[0]!r} in common, which could not be loaded again: Keras saves "
+            "it in one of them, and makes two of it. Keep the weights alone, by save_weights, and load them into a "
+            "model that is built as this one was."
+        )
     kind = type(model)
     if kind is base or kind.from_config.__func__ is not base.from_config.__func__:
         return
@@ -188,6 +202,11 @@ def check_compile(strategy: tf.distribute.Strategy, optimizer: Any, arguments: d
             "jit_compile=True does not work under a distribution strategy: XLA compiles the step of one device, and "
             "cannot contain the exchange between replicas. Leave it out."
         )
+
+
+def _shared_layers(first: Any, second: Any) -> list[Any]:
+    in_second = {id(layer) for layer in second._flatten_layers()}
+    return [layer for layer in first._flatten_layers() if id(layer) in in_second]
 
 
 def _known_shape(network: Any, attribute: str) -> Any:

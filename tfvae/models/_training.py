@@ -43,6 +43,15 @@ def what_to_build_on(strategy: tf.distribute.Strategy, iterator: Any, batch: Any
     return None, keras.tree.map_structure(lambda part: strategy.experimental_local_results(part)[0], next(batches))
 
 
+@contextlib.contextmanager
+def losses_kept(network: keras.layers.Layer) -> Iterator[None]:
+    """Keep what the layers of ``network`` added to the loss: a call of another one that has them too clears that."""
+    before = [(layer, list(layer._losses)) for layer in network._flatten_layers() if layer._losses]
+    yield
+    for layer, losses in before:
+        layer._losses[:0] = [loss for loss in losses if all(loss is not other for other in layer._losses)]
+
+
 def forward_state(*networks: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tensor]]:
     """Return what a forward pass may change in the networks, moving means say, with its values as they are now."""
     layers = [layer for network in networks for layer in network._flatten_layers()]

@@ -132,7 +132,7 @@ class VAE(WeightedKL, keras.Model):
 
     def prior(self) -> Any:
         """Return ``p(z)``, a TFP distribution of batch shape ``[]``."""
-        return self._prior(tf.float64 if self.compute_dtype == "float64" else tf.float32)
+        return self._prior(_checks.dtype_of_parameters(self.encoder))
 
     def likelihood(self, z: Any) -> Any:
         """Return ``p(x|z)``, a TFP distribution of batch shape ``[B]``, for ``z`` of shape ``[B, *latent]``."""
@@ -264,7 +264,8 @@ class VAE(WeightedKL, keras.Model):
         """Train as ``keras.Model.fit`` does, on ``x`` alone.
 
         Arrays are first checked against the likelihood's support; of a dataset or generator its first batch is, as it
-        is read (of a PyTorch ``DataLoader`` none). Targets are ignored.
+        is read, and of a ``PyDataset`` its first item, read once more for that (of a PyTorch ``DataLoader`` none).
+        Targets are ignored.
 
         Args:
             x: data ``[N, *event]``: array, ``tf.data.Dataset``, ``PyDataset`` or generator, of ``(x,)``, ``(x, y)``
@@ -372,7 +373,8 @@ class VAE(WeightedKL, keras.Model):
         _checks.check_batch(x, self.likelihood_family)
         q = self._posterior(x, training)
         _checks.check_reparameterized(q)
-        return objectives.elbo_terms(q, self._prior(q.dtype), lambda z: self._likelihood(z, training), x, seed=seed)
+        with _training.losses_kept(self.encoder):
+            return objectives.elbo_terms(q, self._prior(q.dtype), lambda z: self._likelihood(z, training), x, seed=seed)
 
     def _loss(self, terms: objectives.ElboTerms, sample_weight: Any) -> tf.Tensor:
         """Return this replica's part of the loss, a mean over the global batch, and update the reported means."""

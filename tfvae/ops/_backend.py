@@ -54,6 +54,9 @@ def _is_inside_xla() -> bool:
 def use_backend(name: str) -> Iterator[None]:
     """Choose the backend of every op called, or traced into a function, inside the block.
 
+    In this thread: other threads, as which ``tf.distribute.MirroredStrategy`` runs its replicas, go by the environment
+    variable ``TFVAE_BACKEND``.
+
     Args:
         name: ``"native"`` (the compiled kernel; raises if there is none), ``"reference"`` (plain TensorFlow ops) or
             ``"auto"`` (native where usable).
