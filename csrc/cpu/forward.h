@@ -54,11 +54,7 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
   noise.fill(stream, range.begin, range.size());
   A* kl = static_cast<A*>(p.kl);
   with_prior<T>(p, range, [&](auto prior) {
-    if (p.per_dimension) {
-      forward_elements<T, kStreamed>(
-          p, range, 0, range.size(), noise.data(), prior,
-          [&](int64_t i, auto access, const auto& s) { access.put(kl + range.begin + i, s.kl()); });
-    } else if (adds_rows_up<V>(range.width())) {
+    if (!p.per_dimension && adds_rows_up<V>(range.width())) {
       A* sums = cut.units_per_row > 1 ? partials + unit : kl + range.row;
       for (int64_t row = 0; row < range.rows; ++row) {
         // Of bfloat16 in one sum: widening and rounding want the registers of the other.
@@ -73,9 +69,11 @@ void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Part
         sums[row] = squares.value() * A(0.5);
       }
     } else {
-      alignas(64) A terms[kUnitSize + kLanes<V>];
+      alignas(64) A to_add[kUnitSize + kLanes<V>];
+      A* terms = p.per_dimension ? kl + range.begin : to_add;
       forward_elements<T, kStreamed>(p, range, 0, range.size(), noise.data(), prior,
                                      [&](int64_t i, auto access, const auto& s) { access.put(terms + i, s.kl()); });
+      if (p.per_dimension) return;
       if (cut.units_per_row > 1) {
         partials[unit] = sum(terms, range.size());
       } else {
