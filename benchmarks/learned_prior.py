@@ -71,7 +71,8 @@ def build(forward: Forward, prior: str, shape: tuple[int, int], which: str) -> _
     import tensorflow as tf
 
     random = np.random.default_rng(2013)
-    shapes = [shape, shape, *{"none": [], "full": [shape, shape], "shared": [shape[1:], shape[1:]]}[prior]]
+    of_prior: dict[str, list[tuple[int, ...]]] = {"none": [], "full": [shape] * 2, "shared": [shape[1:]] * 2}
+    shapes = [shape, shape, *of_prior[prior]]
     parameters = [tf.constant(0.5 * random.standard_normal(size, dtype=np.float32)) for size in shapes]
     dz, dkl = (tf.constant(random.standard_normal(size, dtype=np.float32)) for size in (shape, shape[:1]))
 
