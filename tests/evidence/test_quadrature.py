@@ -12,8 +12,7 @@ from tfvae.evidence import decompose
 tfd = tfp.distributions
 
 
-@pytest.mark.parametrize("alpha", [0.05, 0.3, 0.5, 2.0])
-@pytest.mark.parametrize("beta", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize(("alpha", "beta"), [(0.05, 0.2), (0.05, 1.0), (0.3, 0.5), (0.5, 0.2), (2.0, 0.5), (2.0, 1.0)])
 def test_poles_of_a_beta_prior(alpha, beta):
     """For one observation p(x = 1) is the mean of the prior."""
     found = decompose(tfvae.exact.BetaBernoulli(alpha, beta), np.array([0.0, 1.0]), num_samples=20, seed=1)
