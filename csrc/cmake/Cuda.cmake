@@ -24,8 +24,11 @@ if(NOT TFVAE_NVCC)
 endif()
 set(CMAKE_CUDA_COMPILER ${TFVAE_NVCC})
 
-# Machine code as TensorFlow 2.21 has it (6.0, 7.0, 8.0, 8.9, 9.0), as far as the compiler still knows these, and PTX of
-# the last for what comes after. Newer compilers begin at 7.5.
+# What CMake's environment variable CUDAARCHS asks for, or machine code as TensorFlow 2.21 has it (6.0, 7.0, 8.0, 8.9,
+# 9.0), as far as the compiler still knows these, and PTX of the last for what comes after. Newer compilers begin at 7.5.
+if(NOT TFVAE_CUDA_ARCHITECTURES)
+  set(TFVAE_CUDA_ARCHITECTURES "$ENV{CUDAARCHS}")
+endif()
 execute_process(COMMAND ${TFVAE_NVCC} --list-gpu-arch OUTPUT_VARIABLE known COMMAND_ERROR_IS_FATAL ANY)
 if(NOT TFVAE_CUDA_ARCHITECTURES)
   foreach(architecture IN ITEMS 60 70 80 89 90)

@@ -27,14 +27,19 @@ class RatioUnit {
   TFVAE_INLINE void fill(const CommonParams& p, const Range& range) {
     const T* mean = static_cast<const T*>(p.mean) + range.begin;
     const T* log_var = static_cast<const T*>(p.log_var) + range.begin;
-    with_prior<T>(p, range, [&](auto prior) {
+    const auto fill_with = [&](auto prior) {
       for_vectors<V>(range.size(), [&](int64_t i, auto access) {
         const V l = access.get(log_var + i);
         store(mean_ + i, access.get(mean + i));
         store(sigma_ + i, half_exponential<V>(l).value);
         put_prior(i, l, prior_vector<V>(access, prior, i));
       });
-    });
+    };
+    if constexpr (kHasPrior) {
+      with_prior<T>(p, range, fill_with);
+    } else {
+      fill_with(NoPrior());
+    }
   }
 
   TFVAE_INLINE RatioTerms<V> terms(int64_t i) const {

@@ -30,7 +30,7 @@ struct PriorSums {
     add_columns<kUnitSize>(dlog_var, rows, width, log_var);
   }
 
-  void load_added(const double* means, const double* log_vars) {
+  void add_sums(const double* means, const double* log_vars) {
     for (int64_t i = 0; i < width; ++i) mean[i] += means[i];
     for (int64_t i = 0; i < width; ++i) log_var[i] += log_vars[i];
   }
@@ -98,7 +98,7 @@ class SharedPriorSums {
       PriorSums sums(cut_, part);
       for (int64_t group = 0; group < groups(); ++group) {
         const double* means = static_cast<const double*>(scratch) + group * 2 * cut_.columns + sums.column;
-        sums.load_added(means, means + cut_.columns);
+        sums.add_sums(means, means + cut_.columns);
       }
       sums.put_gradients<T>(p_);
     }

@@ -10,7 +10,7 @@ from tests.evidence.conftest import BetaBernoulli, GammaPoisson, LinearGaussian
 from tfvae import ops
 from tfvae.distributions import DiagonalNormal, Normal, StandardNormal
 from tfvae.distributions._tfp import tfd
-from tfvae.evidence import EvidenceWarning, _draws, _job, importance_weighted
+from tfvae.evidence import EvidenceWarning, _draws, _job, decompose, importance_weighted
 
 
 class Constant:
@@ -244,3 +244,16 @@ def test_seed_none_takes_new_noise(x):
     assert importance_weighted(model, x[:0], num_samples=3).estimate.shape == [0]
     np.testing.assert_array_equal(_job.as_seed(model, (4, 0)), _job.as_seed(model, 4))
     assert tfvae.evidence.importance_weighted is importance_weighted
+
+
+def test_fractions_are_not_scored_by_a_distribution_of_integers():
+    """The ELBO refuses them too; cut off by one and not by the other, they would have a gap that is none."""
+
+    class OfIntegers(BetaBernoulli):
+        def likelihood(self, z):
+            return tfd.Bernoulli(probs=z)
+
+    importance_weighted(OfIntegers(), np.array([1.0]), num_samples=5, seed=1)
+    for estimate in (importance_weighted, decompose):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Bernoulli of int32 would cut off"):
+            estimate(OfIntegers(), np.array([0.9]), num_samples=5, seed=1)
