@@ -101,6 +101,16 @@ class Holder:
         self.factors = [1.0]
 
 
+class Doubled(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(4)
+
+    def call(self, x):
+        self.add_loss(tf.reduce_mean(x))
+        return 2.0 * self.dense(x)
+
+
 class OfScale(Normal):
     def __init__(self, size):
         super().__init__(size)
@@ -113,7 +123,7 @@ class OfScale(Normal):
 def test_attributes_of_layers_and_families_are_seen_when_changed_in_place(traces):
     layer, family = Scaled(), OfScale(3)
     decoder = keras.Sequential([keras.Input([2]), keras.layers.Dense(3), layer])
-    vae = tfvae.VAE(dense(4, 3), decoder, posterior=DiagonalNormal(2), likelihood=family, seed=1)
+    vae = tfvae.VAE(Doubled(), decoder, posterior=DiagonalNormal(2), likelihood=family, seed=1)
 
     def set_private():
         layer._factor = 2.0

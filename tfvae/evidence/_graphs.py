@@ -83,7 +83,7 @@ def _names_of_keras() -> frozenset[str]:
     """The attributes in which Keras keeps how a layer is called, built and trained: not what it computes."""
     of_training = {"history", "optimizer", "stop_training", "stop_evaluating", "stop_predicting"}
     private = {"_compile_config", "_compiled_trainable_state", "_eval_epoch_iterator", "_functional"}
-    return frozenset(vars(keras.Model())) | of_training | private
+    return frozenset(vars(keras.Model(name="any"))) | of_training | private
 
 
 def _add_parts(value: Any, parts: list[Any], seen: set[int]) -> None:
@@ -101,10 +101,16 @@ def _add_parts(value: Any, parts: list[Any], seen: set[int]) -> None:
         inside = [part for item in value.items() for part in item]
     elif isinstance(value, _CONTAINERS):
         inside = value
-    elif isinstance(value, Family) or type(value).__module__.split(".")[0] not in _LIBRARIES:
+    elif _is_plain(value):
         inside = getattr(value, "__dict__", {}).values()
     for part in inside:
         _add_parts(part, parts, seen)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether to look into an object: a family, or one of the user's that is no layer, which is gone through."""
+    of_user = type(value).__module__.split(".")[0] not in _LIBRARIES
+    return isinstance(value, Family) or (of_user and not isinstance(value, keras.layers.Layer))
 
 
 def _is_same(first: list[Any], second: list[Any]) -> bool:
