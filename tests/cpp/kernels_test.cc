@@ -18,20 +18,14 @@ struct Case {
 const Case kCases[] = {{0, 5},   {5, 0},    {1, 1},    {7, 1},    {3, 2},    {5, 3},    {4, 10},   {9, 17},
                        {2, 256}, {3, 1000}, {1, 2047}, {1, 2048}, {2, 2049}, {1, 9000}, {1024, 3}, {2049, 1}};
 
-std::vector<float> spread_values(int64_t count, float scale) {
-  std::vector<float> values(count);
-  for (int64_t i = 0; i < count; ++i) values[i] = scale * std::sin(0.7f * static_cast<float>(i) + scale);
-  return values;
-}
-
 struct Problem {
   explicit Problem(const Case& size)
       : rows(size.rows),
         columns(size.columns),
-        mean(spread_values(rows * columns, 1.5f)),
-        log_var(spread_values(rows * columns, 2.5f)),
-        dz(spread_values(rows * columns, 0.5f)),
-        dkl(spread_values(rows, 1.0f)),
+        mean(wave(rows * columns, 1.5f)),
+        log_var(wave(rows * columns, 2.5f)),
+        dz(wave(rows * columns, 0.5f)),
+        dkl(wave(rows, 1.0f)),
         eps(libm_normals(seed, rows * columns)) {}
 
   ForwardParams forward(float* z, float* kl) const { return {common(), z, kl}; }
@@ -50,12 +44,6 @@ struct Result {
   std::vector<float> first, second;
   bool operator==(const Result& other) const { return first == other.first && second == other.second; }
 };
-
-template <class Params>
-void run_on(const Kernel<Params>& kernel, const Params& params, int threads) {
-  std::vector<double> scratch((kernel.work(params).scratch_bytes + 7) / 8);
-  run_kernel(kernel, params, scratch.data(), on_threads(threads));
-}
 
 Result run_forward_of(const KernelTable& kernels, const Problem& p, int threads) {
   Result r{std::vector<float>(p.rows * p.columns), std::vector<float>(p.rows, -1)};

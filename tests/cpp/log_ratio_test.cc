@@ -11,21 +11,15 @@ struct LogRatioProblem {
       : rows(rows),
         columns(columns),
         samples(samples),
-        mean(values(size(), 1.0f)),
-        log_var(values(size(), 1.5f)),
-        prior_mean(values(size(), 0.5f)),
-        prior_log_var(values(size(), 1.2f)),
-        dz(values(samples * size(), 0.7f)),
-        dratio(values(samples * rows, 1.1f)),
+        mean(wave(size(), 1.0f)),
+        log_var(wave(size(), 1.5f)),
+        prior_mean(wave(size(), 0.5f)),
+        prior_log_var(wave(size(), 1.2f)),
+        dz(wave(samples * size(), 0.7f)),
+        dratio(wave(samples * rows, 1.1f)),
         eps(libm_normals(seed, samples * size())) {}
 
   int64_t size() const { return rows * columns; }
-
-  static std::vector<float> values(int64_t count, float scale) {
-    std::vector<float> v(count);
-    for (int64_t i = 0; i < count; ++i) v[i] = scale * std::sin(0.9f * static_cast<float>(i) + scale);
-    return v;
-  }
 
   CommonParams common() const {
     CommonParams p = common_params(rows, columns, seed, mean, log_var);
@@ -33,12 +27,6 @@ struct LogRatioProblem {
     p.prior_mean = prior_mean.data();
     p.prior_log_var = prior_log_var.data();
     return p;
-  }
-
-  template <class Params>
-  void run(const Kernel<Params>& kernel, const Params& params) const {
-    std::vector<double> scratch((kernel.work(params).scratch_bytes + 7) / 8);
-    run_kernel(kernel, params, scratch.data(), on_threads(2));
   }
 
   int64_t seed[2] = {-3, 8};
@@ -54,7 +42,7 @@ TEST_P(LogRatio, ForwardMatchesDoublePrecision) {
   for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {5, 3}, {3, 17}, {2, 600}, {40, 32}}) {
     const LogRatioProblem p(rows, columns, 3);
     std::vector<float> z(3 * p.size()), ratio(3 * rows);
-    p.run(GetParam()->log_ratio, LogRatioParams{p.common(), 3, z.data(), ratio.data()});
+    run_on(GetParam()->log_ratio, LogRatioParams{p.common(), 3, z.data(), ratio.data()}, 2);
     for (int64_t k = 0; k < 3; ++k) {
       for (int64_t row = 0; row < rows; ++row) {
         double exact = 0, magnitude = 0;
@@ -77,9 +65,10 @@ TEST_P(LogRatio, GradientsMatchDoublePrecision) {
   for (const bool stop : {false, true}) {
     const LogRatioProblem p(7, 37, 5);
     std::vector<float> dmean(p.size()), dlog_var(p.size()), dprior_mean(p.size()), dprior_log_var(p.size());
-    p.run(GetParam()->log_ratio_grad,
-          LogRatioGradParams{p.common(), 5, stop, p.dz.data(), p.dratio.data(), dmean.data(), dlog_var.data(),
-                             dprior_mean.data(), dprior_log_var.data()});
+    run_on(GetParam()->log_ratio_grad,
+           LogRatioGradParams{p.common(), 5, stop, p.dz.data(), p.dratio.data(), dmean.data(), dlog_var.data(),
+                              dprior_mean.data(), dprior_log_var.data()},
+           2);
     for (int64_t i = 0; i < p.size(); ++i) {
       double exact[4] = {0, 0, 0, 0};
       const double sigma = std::exp(p.log_var[i] / 2.0);

@@ -31,12 +31,6 @@ std::vector<Case> cases() {
   return all;
 }
 
-std::vector<float> wave(int64_t count, float scale) {
-  std::vector<float> values(count);
-  for (int64_t i = 0; i < count; ++i) values[i] = scale * std::sin(0.9f * static_cast<float>(i) + scale);
-  return values;
-}
-
 struct Problem {
   Problem(const Case& c, int64_t samples)
       : shape(c),
@@ -83,27 +77,21 @@ struct Gradients {
   std::vector<float> mean, log_var, prior_mean, prior_log_var;
 };
 
-template <class Params>
-void run(const Kernel<Params>& kernel, const Params& params, int threads) {
-  std::vector<double> scratch((kernel.work(params).scratch_bytes + 7) / 8, NAN);
-  run_kernel(kernel, params, scratch.data(), on_threads(threads));
-}
-
 Gradients backward(const KernelTable& kernels, const Problem& p, int threads) {
   Gradients g(p);
-  run(kernels.backward,
-      BackwardParams{p.common(), p.dz.data(), p.dsum.data(), g.mean.data(), g.log_var.data(), g.prior_mean.data(),
-                     g.prior_log_var.data()},
-      threads);
+  run_on(kernels.backward,
+         BackwardParams{p.common(), p.dz.data(), p.dsum.data(), g.mean.data(), g.log_var.data(), g.prior_mean.data(),
+                        g.prior_log_var.data()},
+         threads);
   return g;
 }
 
 Gradients log_ratio_grad(const KernelTable& kernels, const Problem& p, int threads) {
   Gradients g(p);
-  run(kernels.log_ratio_grad,
-      LogRatioGradParams{p.common(), p.samples, false, p.dz.data(), p.dsum.data(), g.mean.data(), g.log_var.data(),
-                         g.prior_mean.data(), g.prior_log_var.data()},
-      threads);
+  run_on(kernels.log_ratio_grad,
+         LogRatioGradParams{p.common(), p.samples, false, p.dz.data(), p.dsum.data(), g.mean.data(), g.log_var.data(),
+                            g.prior_mean.data(), g.prior_log_var.data()},
+         threads);
   return g;
 }
 
@@ -147,7 +135,7 @@ TEST_P(LearnedPrior, ForwardMatchesDoublePrecision) {
   for (const Case& c : cases()) {
     const Problem p(c, 1);
     std::vector<float> z(p.size() + 1, 7), kl(c.rows + 1, 7);
-    run(GetParam()->forward, ForwardParams{p.common(), z.data(), kl.data()}, 2);
+    run_on(GetParam()->forward, ForwardParams{p.common(), z.data(), kl.data()}, 2);
     for (int64_t row = 0; row < c.rows; ++row) {
       double exact = 0;
       for (int64_t i = row * c.columns; i < (row + 1) * c.columns; ++i) {

@@ -70,6 +70,20 @@ inline CommonParams common_params(int64_t rows, int64_t columns, const int64_t s
 // Evenly on `threads` threads, as a pool would.
 ParallelFor on_threads(int threads);
 
+// With scratch of its own, in which whatever is read unwritten is NaN.
+template <class Params>
+void run_on(const Kernel<Params>& kernel, const Params& params, int threads) {
+  std::vector<double> scratch((kernel.work(params).scratch_bytes + 7) / 8, NAN);
+  run_kernel(kernel, params, scratch.data(), on_threads(threads));
+}
+
+// Different numbers between -scale and scale.
+inline std::vector<float> wave(int64_t count, float scale) {
+  std::vector<float> values(count);
+  for (int64_t i = 0; i < count; ++i) values[i] = scale * std::sin(0.9f * static_cast<float>(i) + scale);
+  return values;
+}
+
 }  // namespace tfvae
 
 #endif  // TFVAE_TESTS_CPP_SUPPORT_H_

@@ -106,7 +106,8 @@ def decompose(
 
     Raises:
         TypeError: if the model lacks a method.
-        ValueError: for a bad argument, a discrete ``z``, or a file that is damaged or of another request.
+        ValueError: for a bad argument, a discrete ``z``, a posterior whose parameters are not tensors of a range that
+            TFP knows, or a file that is damaged or of another request.
 
     Warns:
         EvidenceWarning: as ``importance_weighted``, where it is not quadrature.

@@ -228,7 +228,7 @@ class VAE(WeightedKL, keras.Model):
         _export.export(self, path, ops)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Save to a ``.keras`` file as ``keras.Model.save`` does."""
+        """Save to a ``.keras`` file as ``keras.Model.save`` does; what could not be loaded again is refused."""
         _checks.check_saving(self, filepath, VAE)
         super().save(filepath, *args, **kwargs)
 
