@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tfvae.distributions import Bernoulli, Categorical, DiagonalNormal, Normal, StandardNormal
+from tfvae.distributions import Bernoulli, Categorical, DiagonalNormal, Family, Normal, StandardNormal
+from tfvae.distributions._tfp import tfd
 
 FAMILIES = [
     StandardNormal(3),
@@ -139,6 +140,26 @@ def test_wrong_parameter_shapes_are_refused_by_name(family):
         family(tf.zeros([2, 7]))
     with pytest.raises(TypeError, match="must be floating, not int32"):
         family(tf.zeros([2, family.params_size], tf.int32))
+
+
+class Made(Family):
+    """A family whose ``make`` is given."""
+
+    def __init__(self, make):
+        super().__init__((2, 3))
+        self.make = make
+
+
+def test_what_make_gives_must_be_over_the_events_and_the_batch():
+    with pytest.raises(ValueError, match=r"over events of shape \[2, 3\], not \[\]. .*reinterpreted_batch_ndims=2"):
+        Made(lambda mean: tfd.Normal(mean, 1.0))(tf.zeros([5, 6]))
+    with pytest.raises(ValueError, match=r"over events of shape \[2, 3\], not \[3\]"):
+        Made(lambda mean: tfd.Independent(tfd.Normal(mean, 1.0), 1))(tf.zeros([5, 2, 3]))
+    for shape in ([5, 6], [5, 2, 3]):
+        with pytest.raises(ValueError, match=r"for every row .* of batch shape \[5\], not \[\]"):
+            Made(lambda mean: tfd.Independent(tfd.Normal(mean[0], 1.0), 2))(tf.zeros(shape))
+    unknown = tf.function(Made(lambda mean: tfd.Independent(tfd.Normal(mean, 1.0), 2)).__call__)
+    unknown.get_concrete_function(tf.TensorSpec([None, None, 6]))
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,8 @@ class Family:
             ``params``, else float32 (for discrete families that of the log-probabilities).
 
         Raises:
-            ValueError: if the shape of ``params`` fits neither layout.
+            ValueError: if the shape of ``params`` fits neither layout, or ``make`` gives one over other events or
+                batches.
             TypeError: if ``params`` is not floating.
         """
         params = tf.convert_to_tensor(params)
@@ -82,7 +83,9 @@ class Family:
         if params.dtype in (tf.float16, tf.bfloat16):
             params = tf.cast(params, tf.float32)
         event_shaped = self.check_params_shape(params.shape)
-        return self.make(*self._split(params, event_shaped))
+        distribution = self.make(*self._split(params, event_shaped))
+        self._check_made(distribution, params.shape[: -len(self.event_shape) if event_shaped else -1])
+        return distribution
 
     def check_params_shape(self, shape: Any, what: str = "The parameters") -> bool:
         """Check that parameters of this (possibly partly unknown) shape fit the family.
@@ -196,6 +199,23 @@ class Family:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
+
+    def _check_made(self, distribution: Any, batch_shape: tf.TensorShape) -> None:
+        """Check what ``make`` gave: of other shapes, its densities would be added to those of other examples."""
+        got = tf.TensorShape(distribution.event_shape)
+        if not got.is_compatible_with(self.event_shape):
+            axes = len(self.event_shape)
+            raise ValueError(
+                f"make() of {self!r} must give a distribution over events of shape {list(self.event_shape)}, not "
+                f"{_show(got)}. If the axes of the event are among those of its batch, wrap it in "
+                f"tfp.distributions.Independent(..., reinterpreted_batch_ndims={axes})."
+            )
+        got = tf.TensorShape(distribution.batch_shape)
+        if self.parameters_per_element and not got.is_compatible_with(batch_shape):
+            raise ValueError(
+                f"make() of {self!r} must give a distribution for every row of its parameters, of batch shape "
+                f"{_show(batch_shape)}, not {_show(got)}."
+            )
 
     def _advice(self) -> str:
         return "Clean or rescale the data."
