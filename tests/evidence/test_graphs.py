@@ -12,7 +12,7 @@ import tfvae
 from tests.evidence.conftest import LinearGaussian
 from tfvae.distributions import Bernoulli, DiagonalNormal, Normal
 from tfvae.distributions._tfp import tfd
-from tfvae.evidence import _bernoulli, _graphs, importance_weighted
+from tfvae.evidence import _graphs, importance_weighted
 
 X = np.eye(3, dtype=np.float32)
 
@@ -172,25 +172,6 @@ def test_backends_have_graphs_of_their_own(vae, traces):
     assert len(traces) == 2
 
 
-@pytest.mark.parametrize(("event", "dtype"), [([5], "float32"), ([67], "float32"), ([8, 16, 1], "float64")])
-def test_binary_pixels_have_the_density_and_gradient_of_tfp(event, dtype, rng):
-    logits = rng.normal(scale=4, size=[6, *event]).astype(dtype)
-    logits.reshape([6, -1])[0, :2] = np.inf, -np.inf
-    x = (rng.random([3, *event]) < 0.5).astype(dtype)
-    x.reshape([3, -1])[0, :2] = 1.0, 0.0  # what infinite logits are sure of
-    x.reshape([3, -1])[2, 2] = 0.25  # no data of a Bernoulli, and yet as TFP has it
-    with tf.GradientTape(persistent=True) as tape:
-        tensor = tf.constant(logits)
-        tape.watch(tensor)
-        decoded = Bernoulli(event)(tf.reshape(tensor, [6, -1]))
-        got = _bernoulli.log_prob(_bernoulli.logits_of(decoded), tf.constant(x))
-        want = tf.reshape(decoded.log_prob(np.tile(x, [2] + [1] * len(event))), [2, 3])
-    rounding = 128 * np.finfo(dtype).eps  # of sums of up to 128 terms
-    np.testing.assert_allclose(got, want, rtol=rounding, atol=rounding)
-    # TFP has NaN at infinite logits.
-    np.testing.assert_allclose(tape.gradient(got, tensor)[1:], tape.gradient(want, tensor)[1:], atol=rounding)
-
-
 @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16])
 def test_binary_pixels_of_half_precision_are_scored_in_float32(dtype):
     # A decoder in half precision without a family to cast its output. 64 factors of 2 are 2^64, and float16 ends at
@@ -207,14 +188,6 @@ def test_binary_pixels_of_half_precision_are_scored_in_float32(dtype):
 
     estimate = importance_weighted(Half(), np.ones([2, 128], np.float32), num_samples=5, seed=1).estimate
     np.testing.assert_allclose(estimate, np.full(2, -128 * np.log(2.0)), rtol=1e-6)
-
-
-def test_impossible_pixels_and_those_not_known(rng):
-    logits = np.array([[np.inf, 0.0], [0.0, np.nan]], np.float32)
-    value = _bernoulli.log_prob(tf.constant(logits), tf.zeros([2, 2]))
-    np.testing.assert_array_equal(value, [[-np.inf, np.nan]])
-    assert _bernoulli.logits_of(tfd.Independent(tfd.Bernoulli(probs=[[0.5]]), 1)) is None
-    assert _bernoulli.logits_of(Normal(1)(tf.zeros([2, 1]))) is None
 
 
 def test_a_family_changed_in_place_is_another(vae):

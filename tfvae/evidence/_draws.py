@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfvae import ops
+from tfvae.distributions import _bernoulli
 from tfvae.distributions._sample_and_kl import as_events, fused_arguments
-from tfvae.evidence import _bernoulli
 from tfvae.evidence._job import ROWS, decoder_rows
 from tfvae.objectives import as_values_of
 

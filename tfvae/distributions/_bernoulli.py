@@ -1,4 +1,4 @@
-"""``log p(x|z)`` of binary pixels, for many draws at a time."""
+"""``log p(x|z)`` of binary pixels, for one draw of ``z`` or many."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def logits_of(decoded: Any) -> tf.Tensor | None:
     Those in half precision, whose range 64 factors leave and whose digits are too few for a sum, in float32.
     """
     if type(decoded) is not tfd.Independent or type(decoded.distribution) is not tfd.Bernoulli:
+        return None
+    if decoded.distribution.validate_args:  # TFP looks at the data then.
         return None
     logits, event = decoded.distribution.logits, decoded.event_shape
     if logits is None or not event.is_fully_defined() or logits.shape.rank != event.rank + 1:
@@ -42,13 +44,18 @@ def log_prob(logits: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     size = int(logits.shape[1:].num_elements())
     factors = max(count for count in range(1, _FACTORS + 1) if size % count == 0)
     examples = tf.shape(x)[0]
-    x = tf.reshape(x, [examples, size])
+    draws = tf.shape(logits)[0] // tf.maximum(examples, 1)
 
     @tf.custom_gradient
-    def of_all(logits: tf.Tensor) -> Any:
+    def of_all(logits: tf.Tensor, x: tf.Tensor) -> Any:
         linear = tf.math.multiply_no_nan(logits, x - tf.cast(logits > 0, logits.dtype))
-        rest = tf.reshape(1.0 + tf.exp(-tf.abs(logits)), [-1, examples, size // factors, factors])
+        rest = tf.reshape(1.0 + tf.exp(-tf.abs(logits)), [draws, examples, size // factors, factors])
         value = tf.reduce_sum(linear, axis=-1) - tf.reduce_sum(tf.math.log(tf.reduce_prod(rest, axis=-1)), axis=-1)
-        return value, lambda upstream: upstream[..., tf.newaxis] * (x - tf.sigmoid(logits))
 
-    return of_all(tf.reshape(logits, [-1, examples, size]))
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            upstream = upstream[..., tf.newaxis]
+            return upstream * (x - tf.sigmoid(logits)), tf.reduce_sum(upstream * logits, axis=0)
+
+        return value, gradient
+
+    return of_all(tf.reshape(logits, [draws, examples, size]), tf.reshape(x, [examples, size]))
