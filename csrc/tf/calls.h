@@ -1,14 +1,15 @@
-// The ops as plain calls, with their names, attributes, shapes and data in order: what compiled XLA programs, which
-// check the shapes when they are compiled and again when they run, and the GPU kernels share.
+// The ops as plain calls, with their names, attributes, shapes and data in order: what the ops of every device share
+// (csrc/tf/op.h), and compiled XLA programs, which check the shapes when they are compiled and again when they run.
 #ifndef TFVAE_TF_CALLS_H_
 #define TFVAE_TF_CALLS_H_
 
 #include <string>
 #include <type_traits>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "csrc/core/operation_traits.h"
 #include "csrc/tf/checks.h"
+#include "tensorflow/core/framework/op_kernel.h"
 
 namespace tfvae {
 
@@ -26,6 +27,14 @@ struct CallAttributes {
   }
 };
 
+// Reads those that the op has.
+template <class Params>
+absl::Status get_attributes(tensorflow::OpKernelConstruction* context, CallAttributes* attributes) {
+  if constexpr (!kDraws<Params>) return context->GetAttr("per_dimension", &attributes->per_dimension);
+  TF_RETURN_IF_ERROR(context->GetAttr("num_samples", &attributes->num_samples));
+  return context->GetAttr("stop_density_gradient", &attributes->stop_density_gradient);
+}
+
 // Of a gradient op: the name of the second of the gradients that it takes, and whose shape that has.
 template <class Params>
 constexpr const char* kUpstreamSumIs[] = {"dkl", "the shape of kl"};
@@ -36,11 +45,16 @@ constexpr const char* kUpstreamSumIs<LogRatioGradParams>[] = {"dlog_ratio", "the
 constexpr size_t kSeed = 2, kUpstreamSum = 4;
 template <class Params>
 constexpr size_t kFirstPrior = kIsGradient<Params> ? 5 : 3;
+constexpr size_t kMostInputs = 7;
+
+// Without an allocation, which small tensors would feel.
+using Shapes = absl::InlinedVector<TensorShape, kMostInputs>;
+using Pointers = absl::InlinedVector<void*, kMostInputs>;
 
 // Fills in sizes and attributes; gives the shapes of the outputs.
 template <class Params>
 absl::Status check_call(const CallAttributes& attributes, absl::Span<const TensorShape> inputs, Params* params,
-                        std::vector<TensorShape>* outputs) {
+                        Shapes* outputs) {
   if (inputs.size() < kFirstPrior<Params>) {
     return absl::InvalidArgumentError(absl::StrCat(kTarget<Params>, " takes ", kFirstPrior<Params>,
                                                    " inputs and the prior, not ", inputs.size(), "."));

@@ -47,12 +47,7 @@ class XlaKernel : public tensorflow::XlaOpKernel {
   explicit XlaKernel(OpKernelConstruction* context) : XlaOpKernel(context) {
     const KernelTable* kernels;
     OP_REQUIRES_OK(context, find_kernels(&kernels));
-    if constexpr (kDraws<Params>) {
-      OP_REQUIRES_OK(context, context->GetAttr("num_samples", &attributes_.num_samples));
-      OP_REQUIRES_OK(context, context->GetAttr("stop_density_gradient", &attributes_.stop_density_gradient));
-    } else {
-      OP_REQUIRES_OK(context, context->GetAttr("per_dimension", &attributes_.per_dimension));
-    }
+    OP_REQUIRES_OK(context, get_attributes<Params>(context, &attributes_));
   }
 
   void Compile(XlaOpKernelContext* context) override { OP_REQUIRES_OK(context, compile(context)); }
@@ -62,7 +57,7 @@ class XlaKernel : public tensorflow::XlaOpKernel {
     using xla::ShapeUtil;
     std::vector<xla::XlaOp> operands;
     std::vector<xla::Shape> operand_shapes;
-    std::vector<TensorShape> inputs, outputs;
+    Shapes inputs, outputs;
     for (int i = 0; i < context->num_inputs(); ++i) {
       TF_ASSIGN_OR_RETURN(const xla::Shape shape, context->InputXlaShape(i));
       TF_RETURN_IF_ERROR(expect_static(i, kIsGradient<Params>, shape));
@@ -110,9 +105,9 @@ absl::Status dtype_of(ffi::DataType type, DType* dtype) {
 }
 
 struct Buffers {
-  std::vector<TensorShape> shapes;
+  Shapes shapes;
   std::vector<ffi::DataType> types;
-  std::vector<void*> data;
+  Pointers data;
 
   absl::Status add(const ffi::AnyBuffer& buffer) {
     const ffi::AnyBuffer::Dimensions dimensions = buffer.dimensions();
@@ -129,7 +124,7 @@ struct Buffers {
 // XLA's calls come from XlaKernel, which has seen to all of this, but anybody may call a target that is registered.
 template <class Params>
 absl::Status fill(const CallAttributes& attributes, const Buffers& in, const Buffers& out, Params* params) {
-  std::vector<TensorShape> outputs;
+  Shapes outputs;
   TF_RETURN_IF_ERROR(check_call(attributes, in.shapes, params, &outputs));
   TF_RETURN_IF_ERROR(dtype_of(in.types[0], &params->dtype));
   const ffi::DataType sum = params->dtype == DType::kFloat64 ? ffi::DataType::F64 : ffi::DataType::F32;
