@@ -67,7 +67,38 @@ out["step"] = max(float(np.abs(a - b).max()) for a, b in zip(values(vae), expect
 out["moved"] = max(float(np.abs(a - b).max()) for a, b in zip(values(vae), before))
 out["loss"] = [history["loss"][0], float(loss)]
 
+# Losses that layers add: the gradient of a mean square alone, as nothing else reaches the first layer.
+def dense(size, kernel, **options):
+    return keras.layers.Dense(size, kernel_initializer=keras.initializers.Constant(kernel), **options)
+
+
+with strategy.scope():
+    regularized = dense(6, 0.1, activity_regularizer=keras.regularizers.L2(1.0))
+    vae = tfvae.VAE(
+        keras.Sequential([keras.Input([6]), regularized, dense(4, 0.0, trainable=False)]),
+        keras.Sequential([keras.Input([2]), dense(6, 0.0, trainable=False)]),
+        posterior=DiagonalNormal(2), likelihood=Normal(6), seed=5,
+    )
+    vae.compile(keras.optimizers.SGD(0.01))
+    inputs = keras.Input([6])
+    hidden = dense(6, 0.1, activity_regularizer=keras.regularizers.L2(1.0))(inputs)
+    latent = tfvae.layers.GaussianLatent(seed=1)((dense(2, 1.0)(inputs), dense(2, 0.0, trainable=False)(hidden)))
+    functional = keras.Model(inputs, dense(1, 0.0)(latent))
+    functional.compile(keras.optimizers.SGD(0.01), loss="mse")
+hidden_layer = functional.layers[1]
+x16 = x[:16].astype("float64")
+activity = 0.1 * x16.sum(axis=1, keepdims=True) * np.ones([1, 6])
+mean_square, kl = np.sum(activity**2) / 16, np.mean(x16.sum(axis=1) ** 2)  # KL of N((s, s), 1): s^2
+results = functional.evaluate(x[:16], np.zeros([16, 1]), batch_size=16, verbose=0)
+out["added loss"] = [results, mean_square + kl]
+step = -0.01 * 2 / 16 * x16.T @ activity
+for name, model, layer, y in (("VAE", vae, regularized, None), ("layer", functional, hidden_layer, np.zeros([16, 1]))):
+    model.fit(x[:16], y, batch_size=16, shuffle=False, verbose=0)
+    out[f"added step {name}"] = float(np.abs(layer.kernel.numpy() - 0.1 - step).max())
+out["size of added step"] = float(np.abs(step).max())
+
 # 17 rows in batches of 16: the second batch leaves one replica without rows.
+vae = make()
 vae.compile(keras.optimizers.SGD(0.0))
 vae.encoder.set_weights([np.eye(6, 4), np.array([0.0, 0.0, -60.0, -60.0])])  # no noise in z
 vae.encoder.layers[0].kernel.assign(np.eye(6, 4) * [1, 1, 0, 0])
@@ -146,6 +177,13 @@ def test_one_step_is_the_single_device_step_for_the_same_noise_req_41(result):
     assert result["moved"] > 1e-2
     assert result["step"] < 1e-6  # the requirement's number
     assert abs(result["loss"][0] - result["loss"][1]) < 1e-5  # float32 sums in another order
+
+
+@pytest.mark.parametrize("model", ["VAE", "layer"])
+def test_losses_that_layers_add_count_as_on_one_device_req_41(result, model):
+    assert result["size of added step"] > 1e-3
+    assert result[f"added step {model}"] < 1e-6  # the requirement's number
+    np.testing.assert_allclose(*result["added loss"], rtol=1e-5)  # float32 sums in another order
 
 
 def test_short_batch_with_an_empty_shard_req_42(result):

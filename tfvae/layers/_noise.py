@@ -64,12 +64,15 @@ class NoiseState(keras.layers.Layer):
         super().__init__(name=name, **kwargs)
         self.seed = as_python_seed(seed, type(self).__name__)
         start = random.randint(1, 2**31 - 1) if self.seed is None else self.seed
-        self.state = self.add_weight(
+        # A copy of every replica's own: what replicas assign together they wait for each other at, in the middle of a
+        # forward pass, and what the layers before it have added to the loss is cleared by the next replica's.
+        self.state = keras.Variable(
+            lambda shape, dtype: tf.constant([start, 0], dtype),
             shape=(2,),
-            initializer=lambda shape, dtype: tf.constant([start, 0], dtype),
             dtype="int64",
             trainable=False,
             aggregation="only_first_replica",
+            synchronization="on_read",
             name="state",
         )
         self.built = True
@@ -80,7 +83,7 @@ class NoiseState(keras.layers.Layer):
         if replica is None or replica.num_replicas_in_sync == 1:
             with _NEXT:
                 return self._take()
-        seed = self._take()  # Replicas are threads that wait for each other here.
+        seed = self._take()
         replica_id = tf.cast(replica.replica_id_in_sync_group, tf.int64)
         return tf.random.experimental.stateless_fold_in(seed, replica_id, alg="philox")
 

@@ -35,6 +35,17 @@ def example_weights(sample_weight: Any, values: tf.Tensor) -> tf.Tensor:
     return tf.cast(weight, values.dtype)
 
 
+def added_losses(losses: list[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
+    """Return the sum of the losses that the layers of the networks added."""
+    return tf.add_n([tf.cast(loss, dtype) for loss in losses] or [tf.zeros([], dtype)])
+
+
+def part_of_replica(weighted: tf.Tensor, added: tf.Tensor) -> tf.Tensor:
+    """Return what this replica contributes to the loss: the mean over the global batch plus that of the added losses."""
+    batch = global_sum(tf.cast(tf.shape(weighted)[0], weighted.dtype))
+    return tf.math.divide_no_nan(tf.reduce_sum(weighted), batch) + added / num_replicas()
+
+
 def what_to_build_on(strategy: tf.distribute.Strategy, iterator: Any, batch: Any) -> tuple[Any, Any]:
     """Return iterator and batch, or for several replicas the part of one; Keras' mean fails where parts differ."""
     if iterator is None or strategy.num_replicas_in_sync == 1:

@@ -381,12 +381,12 @@ class VAE(WeightedKL, keras.Model):
         per_example = objectives.negative_elbo(terms, self.kl_weight)
         weight = _training.example_weights(sample_weight, per_example)
         weighted = weight * per_example
-        batch = _training.global_sum(tf.cast(tf.shape(weighted)[0], weighted.dtype))
-        added = tf.add_n([tf.cast(loss, weighted.dtype) for loss in self.losses] or [tf.zeros([], weighted.dtype)])
+        # Read before replicas wait for each other, because the next one's forward pass clears them.
+        added = _training.added_losses(self.losses, weighted.dtype)
         self._loss_tracker.update_state(weighted + added)
         for mean, values in zip(self._term_means, (terms.elbo, terms.reconstruction, terms.kl), strict=True):
             mean.update_state(values, sample_weight=weight)
-        return tf.math.divide_no_nan(tf.reduce_sum(weighted), batch) + added / _training.num_replicas()
+        return _training.part_of_replica(weighted, added)
 
     def _seed(self, seed: Any) -> tf.Tensor:
         return self.noise.next_seed() if seed is None else as_seed_pair(seed)
