@@ -1,6 +1,7 @@
 """``tfvae.datasets``: every source is read right, every bad one is refused in words that help."""
 
 import importlib
+import zipfile
 
 import numpy as np
 import pytest
@@ -125,6 +126,13 @@ def test_csv_that_begins_with_zero_and_one(tmp_path):
     assert _rows(data.train) | _rows(data.test) == {(0, 1, 2), (1, 0, 3)}
 
 
+def test_csv_with_a_header_of_numbers_in_quotes(tmp_path):
+    data = datasets.load(_save_csv(tmp_path / "a.csv", '"400","410"\n1,2\n3,4\n5,6\n'))
+    assert _rows(data.train) | _rows(data.test) == {(1, 2), (3, 4), (5, 6)}
+    data = datasets.load(_save_csv(tmp_path / "b.csv", '"1","2"\n"3","4"\n'))
+    assert _rows(data.train) | _rows(data.test) == {(1, 2), (3, 4)}
+
+
 @pytest.mark.parametrize("first", ["0,1,2", ",0,1"])
 def test_csv_with_the_numbers_that_pandas_calls_nameless_columns(tmp_path, first):
     with pytest.raises(ValueError, match=r"names of nameless columns.*to_csv\(\.\.\., header=False, index=False\)"):
@@ -192,6 +200,24 @@ def test_bad_array_is_refused(tmp_path, case):
     np.save(tmp_path / "x.npy", array, allow_pickle=True)
     with pytest.raises(ValueError, match=message):
         datasets.load(tmp_path / "x.npy")
+
+
+def test_members_of_npz_that_are_no_arrays_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("readme.txt", b"hello")
+    with pytest.raises(ValueError, match=r"not a readable \.npz file \(its member readme\.txt is no array\)"):
+        datasets.load(tmp_path / "a.npz")
+
+
+def test_encrypted_npz_is_refused(tmp_path):
+    path = _save_npz(tmp_path / "a.npz", x=np.ones((4, 2)))
+    content = bytearray(path.read_bytes())
+    directory = content.rindex(b"PK\x01\x02")
+    for flags in (content.index(b"PK\x03\x04") + 6, directory + 8):  # Bit 0: encrypted.
+        content[flags] |= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"not a readable \.npz file \(.*encrypted"):
+        datasets.load(path)
 
 
 def test_object_arrays_in_npz_are_refused(tmp_path):

@@ -12,6 +12,7 @@ from tfvae.distributions import DiagonalNormal, Normal
 
 CODE = """
 import json
+import tempfile
 import warnings
 
 import keras
@@ -157,6 +158,20 @@ for name, arguments in {
         make().compile(**arguments)
     except ValueError as error:
         out["refused"][name] = str(error)
+alone = tfvae.VAE(
+    keras.Sequential([keras.Input([6]), keras.layers.Dense(4)]),
+    keras.Sequential([keras.Input([2]), keras.layers.Dense(6)]),
+    posterior=DiagonalNormal(2), likelihood=Normal(6),
+)
+alone.compile("adam", steps_per_execution=2)
+path = tempfile.mkdtemp() + "/vae.keras"
+alone.save(path)
+with strategy.scope():
+    try:
+        keras.models.load_model(path)
+    except ValueError as error:
+        out["loading"] = str(error)
+    keras.models.load_model(path, compile=False).compile("adam")
 print("RESULT", json.dumps(out))
 """
 
@@ -211,6 +226,11 @@ def test_mixed_float16_trains_req_37(result):
 def test_what_keras_cannot_do_is_refused_with_the_reason_req_44(result, option):
     assert option in result["refused"][option]
     assert "does not work under a distribution strategy: " in result["refused"][option]
+
+
+def test_a_file_compiled_otherwise_says_how_to_load_it(result):
+    assert "steps_per_execution=2 does not work under a distribution strategy: " in result["loading"]
+    assert result["loading"].endswith("To load the model here, pass compile=False and compile it again.")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import unittest.mock
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
 import tensorflow as tf
 
 import tfvae
@@ -28,6 +29,59 @@ def test_several_inputs_are_refused_with_the_way_to_go(make_vae, x, inputs):
     vae.compile("adam")
     with pytest.raises(ValueError, match=r"one tensor x, not of a (list|dict) of 2\..*GaussianLatent"):
         vae.fit(inputs(x), verbose=0)
+
+
+def test_sparse_data_are_refused_with_the_remedy(make_vae, x):
+    vae = make_vae()
+    vae.compile("adam")
+    sparse = scipy.sparse.csr_matrix(x)
+    for method in (vae.fit, vae.train_on_batch, vae.elbo, vae.posterior, vae.log_likelihood, vae.reconstruct):
+        with pytest.raises(ValueError, match=r"x must be dense, not a csr_matrix. Take x.toarray\(\)"):
+            method(sparse)
+    rows = tf.data.Dataset.from_tensors(tf.sparse.from_dense(x))
+    with pytest.raises(ValueError, match=r"x must be dense, not a SparseTensor.*tf\.sparse\.to_dense"):
+        vae.fit(rows, shuffle=False, verbose=0)
+    vae.fit(rows.map(tf.sparse.to_dense), shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_data_mended_after_a_mistake_can_be_trained_on(make_vae, x, built):
+    vae = make_vae()
+    if not built:
+        vae = tfvae.VAE(
+            keras.Sequential([keras.layers.Dense(4)]),
+            keras.Sequential([keras.layers.Dense(6)]),
+            posterior=DiagonalNormal(2),
+            likelihood=tfvae.distributions.Normal(6),
+        )
+    vae.compile("adam")
+    for wrong in (x[:, :5], x[:, None]):
+        with pytest.raises(ValueError, match=r"must have (a )?shape"):
+            vae.fit(tf.data.Dataset.from_tensors(wrong), shuffle=False, verbose=0)
+    vae.fit(tf.data.Dataset.from_tensors(x), shuffle=False, verbose=0)
+    function = vae.train_function
+    vae.fit(tf.data.Dataset.from_tensors(x), shuffle=False, verbose=0)
+    assert vae.train_function is function  # and is not traced again for nothing
+
+
+def test_several_inputs_given_to_a_method_are_refused(make_vae, x):
+    with pytest.raises(ValueError, match="one tensor x, not of a dict of 1"):
+        make_vae().elbo({"a": x})
+
+
+@pytest.mark.parametrize("last", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("likelihood", [tfvae.distributions.Bernoulli((2, 3)), tfvae.distributions.Categorical(3, 2)])
+def test_probabilities_where_logits_are_wanted_warn(last, likelihood):
+    encoder = keras.Sequential([keras.Input([*likelihood.event_shape]), keras.layers.Flatten(), keras.layers.Dense(4)])
+
+    def make(activation):
+        decoder = [keras.Input([2]), keras.layers.Dense(6, activation), keras.layers.Reshape([2, 3])]
+        decoder = keras.Sequential(decoder if isinstance(likelihood, Bernoulli) else decoder[:2])
+        return tfvae.VAE(encoder, decoder, posterior=tfvae.distributions.DiagonalNormal(2), likelihood=likelihood)
+
+    with pytest.warns(UserWarning, match=f"ends in {last}, and {type(likelihood).__name__} takes logits"):
+        make(last)
+    make(None)  # Warnings are errors in the tests.
 
 
 def test_several_inputs_in_a_dataset_are_refused(make_vae, x):

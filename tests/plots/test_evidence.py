@@ -5,6 +5,7 @@ import itertools
 import math
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -173,6 +174,9 @@ def test_a_steep_start_may_leave_the_panel_and_the_title_says_so():
     assert -109 < upper.get_ylim()[0] < -90 - 300 * math.exp(-3) - 3 * math.exp(-3 / 4) - 1
     assert lower.get_ylim()[1] >= 4.0
     _render(plots.evidence_history(_history(1)))
+    fitted = keras.callbacks.History()
+    fitted.history = _history(1)
+    _render(plots.evidence_history(fitted))
 
 
 def test_what_cannot_be_drawn_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,10 +20,12 @@ _ABOUT_WORDS = (
 
 
 def read_csv(path: Path) -> Source:
-    """Read an example a line; a first line with words in it is the header."""
+    """Read an example a line; a first line with words in it, or alone in quotes, is the header."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _read(path, _lines(file))
+            start = [file.readline(), file.readline()]
+            named = _is_quoted(start[0]) and not _is_quoted(start[1])
+            return _read(path, _lines(itertools.chain(start, file)), named)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a readable .csv file ({error}). Save it as UTF-8 text with commas.") from error
 
@@ -34,11 +37,16 @@ def _lines(file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, row
 
 
-def _read(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Source:
+def _is_quoted(line: str) -> bool:
+    """Whether every cell is in quotes, as R and pandas write text, names that are numbers among it."""
+    return all(cell[:1] == cell[-1:] == '"' for cell in map(str.strip, line.split(",")))
+
+
+def _read(path: Path, lines: Iterator[tuple[int, list[str]]], named: bool) -> Source:
     first = next(lines, None)
     if first is None:
         raise ValueError(f"{path} is empty; expected lines of numbers with commas between them.")
-    header = _header(path, first[1])
+    header = _header(path, first[1], named)
     width = len(first[1])
     rows = [] if header else [_numbers(path, first[0], first[1], width, None)]
     rows.extend(_numbers(path, number, row, width, header) for number, row in lines)
@@ -49,8 +57,11 @@ def _read(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Source:
     return _source(path, np.stack(rows), header)
 
 
-def _header(path: Path, row: list[str]) -> list[str] | None:
-    """Return the names if the first line has any. One of numbers of which some are missing is an example."""
+def _header(path: Path, row: list[str], named: bool) -> list[str] | None:
+    """Return the names if the first line has any. One of numbers of which some are missing is an example.
+
+    named: whether the numbers are names.
+    """
     names = [cell.strip() for cell in row]
     numbered = [str(i) for i in range(len(names))]
     if (names == numbered and len(names) > 2) or names == ["", *numbered[:-1]]:  # 0,1 is a usual example.
@@ -59,7 +70,8 @@ def _header(path: Path, row: list[str]) -> list[str] | None:
             "columns. Write the table without it and without row numbers: to_csv(..., header=False, index=False). If "
             "it is an example, put a line of names before it."
         )
-    if all(_is_number(name) or name.lower() in _MISSING for name in names) and any(map(_is_number, names)):
+    numbers = all(_is_number(name) or name.lower() in _MISSING for name in names) and any(map(_is_number, names))
+    if numbers and not named:
         return None
     if "" in names:
         raise ValueError(

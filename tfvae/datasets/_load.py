@@ -35,8 +35,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Dataset:
             - a ``.npy`` file: ``[N, features]``, ``[N, height, width]`` or ``[N, height, width, channels]``;
             - a ``.npz`` file: ``x_train``, ``x_test`` and, for labels, ``y_train``, ``y_test``; or ``x`` and ``y``;
               or one array of any name;
-            - a ``.csv`` file: commas between numbers, an example a line, an optional header; a column named ``label``
-              or ``class`` holds integer labels;
+            - a ``.csv`` file: commas between numbers, an example a line; where the first line has a word, or alone has
+              quotes, it is a header; a column named ``label`` or ``class`` holds integer labels;
             - a folder of images of one size; where it has sub-folders, each is a class; where these are ``train`` and
               ``test``, they are the two parts, with or without classes.
 

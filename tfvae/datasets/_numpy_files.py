@@ -17,7 +17,7 @@ _BROKEN = (
     SyntaxError,
     zipfile.BadZipFile,
     zlib.error,
-    NotImplementedError,
+    RuntimeError,  # An encrypted archive; NotImplementedError, of an unknown compression, is one too.
     MemoryError,
 )
 _REMEDY = "Save it again with numpy.save or numpy.savez, as an array of numbers."
@@ -64,9 +64,15 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise ValueError("it is a single array, whose name should end in .npy")
-            return {key: archive[key] for key in archive.files}
+            return {key: _as_array(archive[key], key) for key in archive.files}
     except _BROKEN as error:
         raise _unreadable(path, ".npz", error) from error
+
+
+def _as_array(member: object, name: str) -> np.ndarray:
+    if not isinstance(member, np.ndarray):  # NumPy gives the bytes of files that do not begin as arrays do.
+        raise ValueError(f"its member {name} is no array")
+    return member
 
 
 def _unreadable(path: Path, suffix: str, error: Exception) -> ValueError:

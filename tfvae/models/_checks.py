@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfvae.distributions import Family
+from tfvae.distributions import Bernoulli, Categorical, Family
 
 
 def check_networks(**networks: Any) -> None:
@@ -63,6 +64,22 @@ def check_network_output(params: Any, family: Family, network: str) -> tf.Tensor
     return params
 
 
+def warn_of_probabilities(decoder: Any, likelihood: Family) -> None:
+    """Warn of a decoder that ends in the function which the likelihood itself makes probabilities by, of logits."""
+    if not isinstance(likelihood, Bernoulli | Categorical):
+        return
+    shapers = keras.layers.Reshape | keras.layers.Flatten
+    layers = [layer for layer in getattr(decoder, "layers", [decoder]) if not isinstance(layer, shapers)]
+    name = getattr(getattr(layers[-1], "activation", None), "__name__", "") if layers else ""
+    if name in ("sigmoid", "softmax"):
+        kind = type(likelihood).__name__
+        warnings.warn(
+            f"The decoder ends in {name}, and {kind} takes logits, of which it computes probabilities itself: those of "
+            f"a {name}'s output are all alike. Leave the activation out.",
+            stacklevel=3,
+        )
+
+
 def check_one_event(shape: Any, family: Family, what: str) -> None:
     """Check that a network gives one event for each example, and not one for each of some parts of it."""
     if len(shape) not in (2, 1 + len(family.event_shape)):
@@ -88,6 +105,25 @@ def check_one_tensor(x: Any) -> None:
             f"A VAE is a model of one tensor x, not of a {type(x).__name__} of {len(x)}. For a model with further "
             "inputs build a functional one around tfvae.layers.GaussianLatent, which adds the KL to its loss."
         )
+    if isinstance(x, tf.SparseTensor | tf.RaggedTensor) or hasattr(x, "toarray"):
+        raise ValueError(
+            f"x must be dense, not a {type(x).__name__}. Take x.toarray() of a SciPy matrix, tf.sparse.to_dense(x) of "
+            "a sparse tensor (in dataset.map, say), x.to_tensor() of a ragged one."
+        )
+
+
+def as_tensor(x: Any) -> tf.Tensor:
+    """Return data given to a method as a tensor."""
+    if not isinstance(x, (list, tuple)):  # Of numbers.
+        check_one_tensor(x)
+    return tf.convert_to_tensor(x)
+
+
+def as_batch(x: Any, likelihood: Family) -> tf.Tensor:
+    """Return data given to a method as a tensor ``[B, *event]``."""
+    x = as_tensor(x)
+    check_batch(x, likelihood)
+    return x
 
 
 def check_input_shape(shape: Any, likelihood: Family) -> None:
@@ -101,7 +137,7 @@ def check_input_shape(shape: Any, likelihood: Family) -> None:
 
 
 def check_batch(x: Any, likelihood: Family) -> None:
-    """Check the shape of data given to a method, ``[B, *event]``."""
+    """Check the shape of data, ``[B, *event]``."""
     check_one_tensor(x)
     likelihood.check_data_shape(x.shape)
 

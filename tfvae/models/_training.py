@@ -41,17 +41,9 @@ def added_losses(losses: list[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
 
 
 def part_of_replica(weighted: tf.Tensor, added: tf.Tensor) -> tf.Tensor:
-    """Return what this replica contributes to the loss: the mean over the global batch plus that of the added losses."""
+    """Return this replica's part of the loss, the mean over the global batch and over the replicas' added losses."""
     batch = global_sum(tf.cast(tf.shape(weighted)[0], weighted.dtype))
     return tf.math.divide_no_nan(tf.reduce_sum(weighted), batch) + added / num_replicas()
-
-
-def what_to_build_on(strategy: tf.distribute.Strategy, iterator: Any, batch: Any) -> tuple[Any, Any]:
-    """Return iterator and batch, or for several replicas the part of one; Keras' mean fails where parts differ."""
-    if iterator is None or strategy.num_replicas_in_sync == 1:
-        return iterator, batch
-    _, _, batches = next(iter(iterator))
-    return None, keras.tree.map_structure(lambda part: strategy.experimental_local_results(part)[0], next(batches))
 
 
 @contextlib.contextmanager

@@ -15,10 +15,11 @@ from tfvae.distributions import Family, StandardNormal
 from tfvae.layers._kl_weight import WeightedKL
 from tfvae.layers._noise import NoiseState, as_seed_pair
 from tfvae.models import _checks, _data, _export, _training
+from tfvae.models._trainer import Trainer
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class VAE(WeightedKL, keras.Model):
+class VAE(WeightedKL, Trainer):
     r"""A variational autoencoder made of any Keras encoder and decoder.
 
     Maximises the evidence lower bound of every example, in nats,
@@ -39,7 +40,7 @@ class VAE(WeightedKL, keras.Model):
         encoder: Keras model or layer that turns ``x`` into the posterior's parameters.
         decoder: Keras model or layer that turns ``z`` ``[B, *latent]`` into the likelihood's parameters.
         posterior: family of ``q(z|x)``, ``tfvae.distributions.DiagonalNormal(D)`` say.
-        likelihood: family of ``p(x|z)``.
+        likelihood: family of ``p(x|z)``. Bernoulli and Categorical take logits: their decoder ends in no activation.
         prior: family of ``p(z)``, the standard normal if None. One that has parameters is learned with the networks;
             they start at 0: assign ``prior_params`` before training where equal ones stay equal, as in a mixture.
         kl_weight: initial value of the weight of the KL, a saved float32 weight of the model that may be assigned.
@@ -86,6 +87,7 @@ class VAE(WeightedKL, keras.Model):
         prior = StandardNormal(posterior.event_shape) if prior is None else prior
         _checks.check_families(prior=prior)
         _checks.check_sizes(encoder, decoder, posterior, likelihood, prior)
+        _checks.warn_of_probabilities(decoder, likelihood)
         self.encoder = encoder
         self.decoder = decoder
         self.posterior_family = posterior
@@ -126,9 +128,7 @@ class VAE(WeightedKL, keras.Model):
 
     def posterior(self, x: Any) -> Any:
         """Return ``q(z|x)``, a TFP distribution of batch shape ``[B]``."""
-        x = tf.convert_to_tensor(x)
-        _checks.check_batch(x, self.likelihood_family)
-        return self._posterior(x, training=False)
+        return self._posterior(_checks.as_batch(x, self.likelihood_family), training=False)
 
     def prior(self) -> Any:
         """Return ``p(z)``, a TFP distribution of batch shape ``[]``."""
@@ -148,7 +148,7 @@ class VAE(WeightedKL, keras.Model):
         Raises:
             ValueError: for data outside the support of the likelihood, NaN included, unless in a ``tf.function``.
         """
-        x = tf.convert_to_tensor(x)
+        x = _checks.as_tensor(x)
         _checks.check_data(x, self.likelihood_family)
         return self._terms(x, self._seed(seed), training=False).elbo
 
@@ -166,7 +166,7 @@ class VAE(WeightedKL, keras.Model):
         Raises:
             ValueError: for data outside the support of the likelihood, NaN included.
         """
-        return evidence.importance_weighted(self, tf.convert_to_tensor(x), num_samples=num_samples, seed=seed)
+        return evidence.importance_weighted(self, _checks.as_tensor(x), num_samples=num_samples, seed=seed)
 
     def sample(self, n: int, seed: Any = None) -> tf.Tensor:
         """Return the mean of ``p(x|z)`` at ``n`` draws ``z ~ p(z)``, ``[n, *event]``.
@@ -183,9 +183,7 @@ class VAE(WeightedKL, keras.Model):
 
     def reconstruct(self, x: Any) -> tf.Tensor:
         """Return the mean of ``p(x|z)`` at the posterior mean of ``z``, ``[B, *event]``, as ``predict`` does."""
-        x = tf.convert_to_tensor(x)
-        _checks.check_batch(x, self.likelihood_family)
-        return self(x, training=False)
+        return self(_checks.as_batch(x, self.likelihood_family), training=False)
 
     def encode(self, x: Any) -> tf.Tensor:
         """Return the posterior mean of ``z``, ``[B, *latent]``."""
@@ -248,7 +246,10 @@ class VAE(WeightedKL, keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile with what ``get_compile_config`` saved; called by ``keras.saving.load_model``."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        try:
+            self.compile(**keras.saving.deserialize_keras_object(config))
+        except ValueError as error:
+            raise ValueError(f"{error} To load the model here, pass compile=False and compile it again.") from error
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
@@ -390,9 +391,6 @@ class VAE(WeightedKL, keras.Model):
 
     def _seed(self, seed: Any) -> tf.Tensor:
         return self.noise.next_seed() if seed is None else as_seed_pair(seed)
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        super()._maybe_symbolic_build(*_training.what_to_build_on(self.distribute_strategy, iterator, data_batch))
 
     def _build_on(self, x: tf.Tensor) -> None:
         if not self.built:

@@ -83,7 +83,7 @@ def evidence(decomposition: Any, groups: Any | None = None, group_names: Sequenc
     return _columns(_means(values, rows), names, [len(part) for part in rows])
 
 
-def evidence_history(history: Mapping[str, Sequence[float]]) -> Figure:
+def evidence_history(history: _style.History) -> Figure:
     """Draw how evidence and ELBO rise and the gap between them closes, epoch by epoch.
 
     Above, ``log p(x)`` and ELBO with the gap between them; below, the parts of the gap on each other, from zero. With
@@ -91,8 +91,8 @@ def evidence_history(history: Mapping[str, Sequence[float]]) -> Figure:
     threefold, and its title says so.
 
     Args:
-        history: per epoch, what ``tfvae.callbacks.EvidenceDecomposition`` logs, NaN where it did not look, as in the
-            ``history`` of what ``VAE.fit`` returns; other entries are ignored.
+        history: what ``VAE.fit`` returns, or its ``history``: per epoch, what ``tfvae.callbacks.EvidenceDecomposition``
+            logs, NaN where it did not look; other entries are ignored.
 
     Raises:
         ValueError: if an entry is missing, or there is no epoch with numbers, or entries have different lengths.
@@ -107,14 +107,15 @@ def evidence_history(history: Mapping[str, Sequence[float]]) -> Figure:
     >>> [axes.get_ylabel() for axes in plots.evidence_history(history).axes]
     ['nats per example', 'gap (nats)']
     """
+    logged = _style.values_of(history)
     keys = {name: f"decomposition_{name}" for field in _FIELDS for name in (field, f"{field}_error")}
-    missing = [key for key in keys.values() if key not in history]
+    missing = [key for key in keys.values() if key not in logged]
     if missing:
         raise ValueError(
             f"The history lacks {', '.join(missing)}. Give that of a fit with tfvae.callbacks.EvidenceDecomposition "
             "among its callbacks."
         )
-    values = {name: np.asarray(history[key], np.float64) for name, key in keys.items()}
+    values = {name: np.asarray(logged[key], np.float64) for name, key in keys.items()}
     lengths = {keys[name]: len(value) for name, value in values.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"The curves have different lengths: {lengths}. Give one value of each for every epoch.")

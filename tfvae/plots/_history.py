@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,13 +20,7 @@ _LONG_RUN = 20
 _MOST_STRETCH = 3.0
 
 
-class _Fitted(Protocol):
-    """A ``keras.callbacks.History``."""
-
-    history: Mapping[str, Sequence[float]]
-
-
-def training_curves(history: Mapping[str, Sequence[float]] | _Fitted) -> Figure:
+def training_curves(history: _style.History) -> Figure:
     """Draw ELBO, reconstruction and KL after every epoch, on the training and, where there is one, the validation set.
 
     The best validation ELBO is marked. In runs of 20 epochs or more, the axes of ELBO and reconstruction leave out the
@@ -47,8 +40,7 @@ def training_curves(history: Mapping[str, Sequence[float]] | _Fitted) -> Figure:
     >>> [(axes.get_title(), axes.get_ylabel()) for axes in figure.axes]
     [('ELBO', 'nats per example')]
     """
-    values_of = history if isinstance(history, Mapping) else history.history
-    curves = {name: np.asarray(values, dtype=float) for name, values in values_of.items()}
+    curves = {name: np.asarray(values, dtype=float) for name, values in _style.values_of(history).items()}
     panels = [name for name in _PANELS if name in curves]
     _check(curves, panels)
     figure = _style.new_figure(4.4 * len(panels), 3.6, "Training")

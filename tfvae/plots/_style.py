@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +16,20 @@ MUTED = "#52606d"
 TICK_SIZE = 8  # Points.
 
 _LONGEST_NAME = 24
+
+
+class Fitted(Protocol):
+    """A ``keras.callbacks.History``."""
+
+    history: Mapping[str, Sequence[float]]
+
+
+History = Mapping[str, Sequence[float]] | Fitted
+
+
+def values_of(history: History) -> Mapping[str, Sequence[float]]:
+    """Return what ``fit`` logged, from what it returns or from the ``history`` of that."""
+    return history if isinstance(history, Mapping) else history.history
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:

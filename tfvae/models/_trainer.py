@@ -1,0 +1,28 @@
+"""What Keras' own training loop does otherwise for a model of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+class Trainer(keras.Model):
+    """A Keras model that can be fitted again after a first step that failed, and on batches that replicas share."""
+
+    def make_train_function(self, force: bool = False) -> Callable[[Any], Any]:
+        """Make what runs the steps; anew while the optimizer is not built, because the last one never got that far.
+
+        A ``tf.function`` may create variables, as optimizers and unbuilt networks do, in its first call only.
+        """
+        return super().make_train_function(force or not self.optimizer.built)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Build on the part of one replica: Keras takes a mean over replicas, which fails where parts differ."""
+        strategy = self.distribute_strategy
+        if iterator is not None and strategy.num_replicas_in_sync > 1:
+            _, _, batches = next(iter(iterator))
+            batch = keras.tree.map_structure(lambda part: strategy.experimental_local_results(part)[0], next(batches))
+            iterator, data_batch = None, batch
+        super()._maybe_symbolic_build(iterator, data_batch)
