@@ -190,7 +190,7 @@ TFVAE_INLINE Point<F> on_circle(F radius, IntOf<F> turn) {
   constexpr IntLane kSignBit = std::numeric_limits<IntLane>::min();
   // Half a quadrant on, the bits from kQuadrantBit up count the nearest quarter turn, and those below are the mantissa
   // of 9/8 and the distance from it, in turns.
-  const Int nearest = turn + (IntLane(1) << (kQuadrantBit - 1));
+  const Int nearest = wrapping_sum(turn, IntLane(1) << (kQuadrantBit - 1));
   const F t = bit_cast<F>((nearest & ((IntLane(1) << kQuadrantBit) - 1)) | C::kOne) - L(1.125);
   const F square = t * t;
   const F s = t * Turns<L>::template sin<F>(square);

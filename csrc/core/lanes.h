@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include <type_traits>
+
 #ifndef TFVAE_ISA
 #define TFVAE_ISA scalar
 #endif
@@ -111,6 +113,18 @@ TFVAE_INLINE To bit_cast(From from) {
   To to;
   __builtin_memcpy(&to, &from, sizeof(To));
   return to;
+}
+
+// The sum of two integers, or of a vector of them and one, modulo 2^32 or 2^64. Compilers of the host are told that all
+// integers wrap (-fwrapv), which those of vectors need; one for a device cannot be told.
+template <class Int, class Other>
+TFVAE_INLINE Int wrapping_sum(Int a, Other b) {
+  if constexpr (std::is_integral_v<Int>) {
+    using Unsigned = std::make_unsigned_t<Int>;
+    return static_cast<Int>(static_cast<Unsigned>(a) + static_cast<Unsigned>(b));
+  } else {
+    return a + b;
+  }
 }
 
 template <class F>

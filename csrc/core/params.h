@@ -14,7 +14,7 @@ enum class PriorShape : int {
   kShared,  // [columns], one for all rows
 };
 
-// What forward and backward share. Tensors are of [rows, columns] elements of dtype; kl and dkl are float (double for
+// What all operations share. Tensors are of [rows, columns] elements of dtype; kl and dkl are float (double for
 // kFloat64), of [rows] elements, or of [rows, columns] if per_dimension.
 struct CommonParams {
   DType dtype;
@@ -26,6 +26,12 @@ struct CommonParams {
   PriorShape prior;
   const void* prior_mean;
   const void* prior_log_var;
+};
+
+// Where the two integers of a seed lie for kernels that read it in the memory of a device.
+struct DeviceSeed {
+  const void* data;
+  bool is_int64;  // Else int32.
 };
 
 struct ForwardParams : CommonParams {

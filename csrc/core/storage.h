@@ -59,7 +59,7 @@ inline auto with_type([[maybe_unused]] DType dtype, Body body) {
 template <class F, class I>
 TFVAE_INLINE I round_to_bfloat16(F x) {
   const I bits = bit_cast<I>(x);
-  const I rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  const I rounded = wrapping_sum(bits, 0x7fff + ((bits >> 16) & 1));
   return select(x != x, bits | 0x400000, rounded);
 }
 

@@ -9,7 +9,7 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// See csrc/cuda/operations.h.
+// See csrc/cuda/operations.h, which has those of the other operations. The plan needs these too.
 template <class T, PriorShape kPrior>
 constexpr int kForwardRegisters = sizeof(T) == 8 || (sizeof(T) == 2 && kPrior != PriorShape::kNone) ? 128 : 64;
 

@@ -11,12 +11,6 @@
 
 namespace tfvae {
 
-// Where the two integers of a seed lie: in the memory of the device, and so read there.
-struct DeviceSeed {
-  const void* data;
-  bool is_int64;  // Else int32.
-};
-
 template <class Params>
 struct CudaKernel {
   // Of memory that the launch needs, aligned to 16 bytes, until its work is done. Depends on the current device.

@@ -21,7 +21,7 @@ struct LogRatioLaunch {
   void* partials;  // [units_per_row, num_samples, rows] sums where a row has several units.
 };
 
-template <class T, class Thread>
+template <class T>
 TFVAE_DEVICE void write_log_ratio(const LogRatioLaunch& l, const Range& range, int64_t k, int row, Arithmetic<T> sum) {
   using A = Arithmetic<T>;
   const int64_t place = k * l.units.rows + range.row + row;
@@ -65,7 +65,7 @@ TFVAE_DEVICE void run_log_ratio(const Thread& thread, const LogRatioLaunch& l) {
         store_packet<T>(static_cast<T*>(l.params.z) + place, z, out);
         sums.add(thread.index(), terms, window);
       }
-      sums.finish(range, [&](int row, A sum) { write_log_ratio<T, Thread>(l, range, k, row, sum); });
+      sums.finish(range, [&](int row, A sum) { write_log_ratio<T>(l, range, k, row, sum); });
     }
   }
 }

@@ -159,7 +159,9 @@ inline Plan<GradientLaunch<Params>> plan_gradients(const Params& p, const Device
   l.whole = l.aligned && p.columns % P == 0;
   const int width = d.tuning.threads / samples;
   const int64_t packets = ceil_divide(l.elements, P);
-  constexpr int64_t kMostStepsOfSums = 128;  // Bounds the terms that a thread adds up in the type of the arithmetic.
+  // Bounds the terms that are added up one after another in the type of the arithmetic: these, and in the end a few
+  // packets of the block.
+  constexpr int64_t kMostStepsOfSums = 128;
   l.steps = sums ? column_steps(p.rows, p.columns, P, width, kMostStepsOfSums, d.tuning.blocks_wanted)
                  : flat_steps(packets, width, d.tuning.packets_per_thread, d.tuning.blocks_wanted);
   plan.blocks = l.steps.strips * l.steps.groups;

@@ -81,16 +81,30 @@ class PriorSums {
     store_shared<T>(sums, sum);
   }
 
+  // Where there are more threads than columns, several share a column and are added up by halves.
   TFVAE_DEVICE void sum_by_column(const PriorSumsPlace& place, int64_t group) const {
     const int values = steps_.width * P, columns = static_cast<int>(place.columns);
+    int stride = columns;
+    while (2 * stride <= smaller(thread_.threads(), values)) stride *= 2;
     thread_.sync();
-    for (int column = thread_.index(); column < columns; column += thread_.threads()) {
+    for (int at = thread_.index(); at < stride; at += thread_.threads()) {
       A mean = 0, log_var = 0;
-      for (int i = column; i < values; i += columns) {
+      for (int i = at; i < values; i += stride) {
         mean += memory_[i];
         log_var += memory_[values + i];
       }
-      place.write<T>(group, column, mean, log_var);
+      // Nobody else reads this place before the next barrier.
+      memory_[at] = mean;
+      memory_[values + at] = log_var;
+    }
+    for (int half = stride / 2; half >= columns; half /= 2) {
+      thread_.sync();
+      if (thread_.index() >= half) continue;
+      memory_[thread_.index()] += memory_[thread_.index() + half];
+      memory_[values + thread_.index()] += memory_[values + thread_.index() + half];
+    }
+    for (int column = thread_.index(); column < columns; column += thread_.threads()) {
+      place.write<T>(group, column, memory_[column], memory_[values + column]);
     }
   }
 

@@ -47,7 +47,7 @@ inline Steps column_steps(int64_t rows, int64_t columns, int packet, int width, 
   const int64_t packets = ceil_divide(rows * columns, packet);
   const int64_t period = columns / common_divisor(columns, packet);
   if (period <= width) {
-    const int taken = static_cast<int>(width / period * period);
+    const int taken = static_cast<int>(smaller(width / period, ceil_divide(packets, period)) * period);
     Steps s = flat_steps(packets, taken, most_steps, blocks);
     s.sum_in_block = true;
     return s;

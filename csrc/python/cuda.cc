@@ -20,8 +20,9 @@ using Optional = std::optional<py::object>;
 class Arguments {
  public:
   Arguments(const py::object& mean, const py::object& log_var, const py::object& seed, const Optional& prior_mean,
-            const Optional& prior_log_var, int64_t num_samples, CommonParams* params) {
-    const DeviceArray& m = arrays_.emplace_back("mean", mean);
+            const Optional& prior_log_var, int64_t num_samples, uintptr_t stream, CommonParams* params)
+      : stream_(stream) {
+    const DeviceArray& m = arrays_.emplace_back("mean", mean, stream_);
     if (m.shape.empty()) throw py::value_error("mean must have rank 1 or more, not shape ().");
     shape = samples = sums = m.shape;
     sums.pop_back();
@@ -40,7 +41,7 @@ class Arguments {
       throw py::type_error("prior_mean and prior_log_var must be given together.");
     }
     if (prior_mean.has_value()) {
-      const bool full = DeviceArray("prior_mean", *prior_mean).shape == shape;
+      const bool full = DeviceArray("prior_mean", *prior_mean, stream_).shape == shape;
       params->prior = full ? PriorShape::kFull : PriorShape::kShared;
       prior = full ? shape : Shape{shape.back()};
       params->prior_mean = take("prior_mean", *prior_mean, prior, dtype);
@@ -49,22 +50,30 @@ class Arguments {
   }
 
   void* take(const char* name, const py::object& object, const Shape& expected, const std::string& expected_dtype) {
-    arrays_.emplace_back(name, object).expect(expected, expected_dtype);
+    arrays_.emplace_back(name, object, stream_).expect(expected, expected_dtype);
     return arrays_.back().data;
+  }
+
+  void* take_output(const char* name, const py::object& object, const Shape& expected,
+                    const std::string& expected_dtype) {
+    void* data = take(name, object, expected, expected_dtype);
+    if (arrays_.back().read_only)
+      throw py::value_error(std::string(name) + " is written to, and must not be read-only.");
+    return data;
   }
 
   template <class Params>
   void take_gradients(const py::object& dmean, const py::object& dlog_var, const Optional& dprior_mean,
                       const Optional& dprior_log_var, Params* params) {
-    params->dmean = take("dmean", dmean, shape, dtype);
-    params->dlog_var = take("dlog_var", dlog_var, shape, dtype);
+    params->dmean = take_output("dmean", dmean, shape, dtype);
+    params->dlog_var = take_output("dlog_var", dlog_var, shape, dtype);
     const bool wanted = params->prior != PriorShape::kNone;
     if (dprior_mean.has_value() != wanted || dprior_log_var.has_value() != wanted) {
       throw py::type_error("dprior_mean and dprior_log_var must be given with a prior, and only then.");
     }
     if (!wanted) return;
-    params->dprior_mean = take("dprior_mean", *dprior_mean, prior, dtype);
-    params->dprior_log_var = take("dprior_log_var", *dprior_log_var, prior, dtype);
+    params->dprior_mean = take_output("dprior_mean", *dprior_mean, prior, dtype);
+    params->dprior_log_var = take_output("dprior_log_var", *dprior_log_var, prior, dtype);
   }
 
   Shape shape, samples, sums, prior;
@@ -73,12 +82,13 @@ class Arguments {
 
  private:
   void take_seed(const py::object& object) {
-    const DeviceArray& array = arrays_.emplace_back("seed", object);
+    const DeviceArray& array = arrays_.emplace_back("seed", object, stream_);
     array.expect({2}, array.dtype == "int32" ? "int32" : "int64");
     seed = {array.data, array.dtype == "int64"};
   }
 
   std::vector<DeviceArray> arrays_;
+  uintptr_t stream_;
 };
 
 template <class Params>
@@ -96,10 +106,10 @@ void reparameterize_kl(const py::object& mean, const py::object& log_var, const 
                        const py::object& kl, const Optional& prior_mean, const Optional& prior_log_var,
                        bool per_dimension, uintptr_t stream) {
   ForwardParams params{};
-  Arguments a(mean, log_var, seed, prior_mean, prior_log_var, 0, &params);
+  Arguments a(mean, log_var, seed, prior_mean, prior_log_var, 0, stream, &params);
   params.per_dimension = per_dimension;
-  params.z = a.take("z", z, a.shape, a.dtype);
-  params.kl = a.take("kl", kl, per_dimension ? a.shape : a.sums, a.sum_dtype);
+  params.z = a.take_output("z", z, a.shape, a.dtype);
+  params.kl = a.take_output("kl", kl, per_dimension ? a.shape : a.sums, a.sum_dtype);
   run(cuda_kernels().forward, params, a.seed, stream);
 }
 
@@ -109,7 +119,7 @@ void reparameterize_kl_grad(const py::object& mean, const py::object& log_var, c
                             const Optional& dprior_mean, const Optional& dprior_log_var, bool per_dimension,
                             uintptr_t stream) {
   BackwardParams params{};
-  Arguments a(mean, log_var, seed, prior_mean, prior_log_var, 0, &params);
+  Arguments a(mean, log_var, seed, prior_mean, prior_log_var, 0, stream, &params);
   params.per_dimension = per_dimension;
   params.dz = a.take("dz", dz, a.shape, a.dtype);
   params.dkl = a.take("dkl", dkl, per_dimension ? a.shape : a.sums, a.sum_dtype);
@@ -121,10 +131,10 @@ void reparameterize_log_ratio(const py::object& mean, const py::object& log_var,
                               int64_t num_samples, const py::object& z, const py::object& log_ratio,
                               const Optional& prior_mean, const Optional& prior_log_var, uintptr_t stream) {
   LogRatioParams params{};
-  Arguments a(mean, log_var, seed, prior_mean, prior_log_var, check_samples(num_samples), &params);
+  Arguments a(mean, log_var, seed, prior_mean, prior_log_var, check_samples(num_samples), stream, &params);
   params.num_samples = num_samples;
-  params.z = a.take("z", z, a.samples, a.dtype);
-  params.log_ratio = a.take("log_ratio", log_ratio, a.sums, a.sum_dtype);
+  params.z = a.take_output("z", z, a.samples, a.dtype);
+  params.log_ratio = a.take_output("log_ratio", log_ratio, a.sums, a.sum_dtype);
   run(cuda_kernels().log_ratio, params, a.seed, stream);
 }
 
@@ -134,7 +144,7 @@ void reparameterize_log_ratio_grad(const py::object& mean, const py::object& log
                                    const Optional& prior_log_var, const Optional& dprior_mean,
                                    const Optional& dprior_log_var, bool stop_density_gradient, uintptr_t stream) {
   LogRatioGradParams params{};
-  Arguments a(mean, log_var, seed, prior_mean, prior_log_var, check_samples(num_samples), &params);
+  Arguments a(mean, log_var, seed, prior_mean, prior_log_var, check_samples(num_samples), stream, &params);
   params.num_samples = num_samples;
   params.stop_density_gradient = stop_density_gradient;
   params.dz = a.take("dz", dz, a.samples, a.dtype);

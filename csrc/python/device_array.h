@@ -33,20 +33,21 @@ struct DlTensor {
 constexpr int32_t kDlCuda = 2, kDlCudaManaged = 13;
 constexpr uint8_t kDlInt = 0, kDlFloat = 2, kDlBFloat = 4;
 
-// dtype: as NumPy names it.
+// What another library says of an array of its own, looked at before a kernel believes it: an address that does not fit
+// the elements, say, is an error that a device recovers from in no other way than by a new process.
 struct DeviceArray {
-  std::string name, dtype;
+  std::string name, dtype;  // As NumPy names it.
   Shape shape;
   void* data = nullptr;
+  bool read_only = false;
   py::object keep;  // What owns the memory.
 
-  DeviceArray() = default;
-
-  DeviceArray(const char* name_in, const py::object& object) : name(name_in) {
+  // stream: the one that the array will be used on.
+  DeviceArray(const char* name_in, const py::object& object, uintptr_t stream) : name(name_in) {
     if (py::hasattr(object, "__cuda_array_interface__")) {
       take_interface(object);
     } else if (py::hasattr(object, "__dlpack__") && py::hasattr(object, "__dlpack_device__")) {
-      take_dlpack(object);
+      take_dlpack(object, stream);
     } else {
       throw py::type_error(name +
                            " must be an array on a CUDA device, with __cuda_array_interface__ or __dlpack__, not " +
@@ -62,51 +63,73 @@ struct DeviceArray {
   }
 
  private:
-  void take_dlpack(const py::object& object) {
+  void take_dlpack(const py::object& object, uintptr_t stream) {
     const int device_type = object.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int>();
     if (device_type != kDlCuda && device_type != kDlCudaManaged) {
       throw py::value_error(name + " must be on a CUDA device, not on one of DLPack's type " +
                             std::to_string(device_type) + ".");
     }
-    // -1: the caller orders the streams, as for every other argument.
-    keep = object.attr("__dlpack__")(py::arg("stream") = -1);
+    // DLPack's number of the default stream is 1. Not all libraries know its -1, by which nobody waits.
+    keep = object.attr("__dlpack__")(py::arg("stream") = stream == 0 ? 1 : stream);
     const auto* tensor = static_cast<const DlTensor*>(PyCapsule_GetPointer(keep.ptr(), "dltensor"));
     if (tensor == nullptr) throw py::error_already_set();
     shape.assign(tensor->shape, tensor->shape + tensor->rank);
-    check_contiguous(tensor->strides == nullptr ? Shape() : Shape(tensor->strides, tensor->strides + tensor->rank), 1);
     const std::string bits = std::to_string(tensor->bits);
-    dtype = tensor->code == kDlBFloat  ? "bfloat" + bits
-            : tensor->code == kDlFloat ? "float" + bits
-            : tensor->code == kDlInt   ? "int" + bits
-                                       : "of DLPack code " + std::to_string(tensor->code);
+    dtype = tensor->lanes != 1          ? "of several lanes"
+            : tensor->code == kDlBFloat ? "bfloat" + bits
+            : tensor->code == kDlFloat  ? "float" + bits
+            : tensor->code == kDlInt    ? "int" + bits
+                                        : "of DLPack code " + std::to_string(tensor->code);
     data = static_cast<char*>(tensor->data) + tensor->byte_offset;
+    check(tensor->strides == nullptr ? Shape() : Shape(tensor->strides, tensor->strides + tensor->rank), 1,
+          tensor->bits / 8);
   }
 
   void take_interface(const py::object& object) {
     const py::dict interface = object.attr("__cuda_array_interface__");
-    shape = interface["shape"].cast<Shape>();
-    const std::string type = interface["typestr"].cast<std::string>(), kind = type.substr(1, 1);
-    const std::string bits = std::to_string(8 * std::stoi(type.substr(2)));
-    // NumPy has no bfloat16. PyTorch, like ml_dtypes, calls it so many bytes of no kind.
-    dtype = type.substr(1) == "V2" ? "bfloat16"
-            : kind == "f"          ? "float" + bits
-            : kind == "i"          ? "int" + bits
-                                   : "of type " + type;
-    if (interface.contains("strides") && !interface["strides"].is_none()) {
-      check_contiguous(interface["strides"].cast<Shape>(), std::stoll(type.substr(2)));
+    for (const char* key : {"shape", "typestr", "data"}) {
+      if (interface.contains(key)) continue;
+      throw py::type_error(name + " must be an array on a CUDA device: its __cuda_array_interface__ has no " + key +
+                           ".");
     }
-    data = reinterpret_cast<void*>(interface["data"].cast<py::tuple>()[0].cast<uintptr_t>());
+    shape = interface["shape"].cast<Shape>();
+    const std::string type = interface["typestr"].cast<std::string>();
+    const std::string digits = type.size() > 2 && type[0] != '>' ? type.substr(2) : "";
+    const bool is_known = digits.size() == 1 && digits[0] >= '1' && digits[0] <= '9';
+    const int64_t bytes = is_known ? digits[0] - '0' : 1;
+    const std::string bits = std::to_string(8 * bytes);
+    // NumPy has no bfloat16. PyTorch, like ml_dtypes, calls it so many bytes of no kind.
+    dtype = is_known && type[1] == 'V' && bytes == 2 ? "bfloat16"
+            : is_known && type[1] == 'f'             ? "float" + bits
+            : is_known && type[1] == 'i'             ? "int" + bits
+                                                     : "of type '" + type + "'";
+    if (interface.contains("mask") && !interface["mask"].is_none()) {
+      throw py::value_error(name + " must have no mask.");
+    }
+    const py::tuple address = interface["data"].cast<py::tuple>();
+    data = reinterpret_cast<void*>(address[0].cast<uintptr_t>());
+    read_only = address[1].cast<bool>();
     keep = object;
+    const bool has_strides = interface.contains("strides") && !interface["strides"].is_none();
+    check(has_strides ? interface["strides"].cast<Shape>() : Shape(), bytes, bytes);
   }
 
   // strides: in units of which `unit` make an element; none for an array that is contiguous by definition.
-  void check_contiguous(const Shape& strides, int64_t unit) const {
-    const bool is_empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
-    if (strides.empty() || is_empty) return;
-    int64_t expected = unit;
-    for (size_t i = shape.size(); i-- > 0; expected *= shape[i]) {
-      if (shape[i] > 1 && strides[i] != expected) throw py::value_error(name + " must be contiguous.");
+  void check(const Shape& strides, int64_t unit, int64_t element_bytes) const {
+    const int64_t smallest = shape.empty() ? 0 : *std::min_element(shape.begin(), shape.end());
+    if (smallest < 0) throw py::value_error(name + " must have no negative size, not " + show(shape) + ".");
+    if (element_bytes > 0 && reinterpret_cast<uintptr_t>(data) % element_bytes != 0) {
+      throw py::value_error(name + " must be aligned: its elements of " + std::to_string(element_bytes) +
+                            " bytes are at no multiple of that. Copy it.");
     }
+    if (strides.empty()) return;
+    int64_t expected = unit;
+    bool is_contiguous = strides.size() == shape.size();
+    for (size_t i = shape.size(); is_contiguous && i-- > 0; expected *= shape[i]) {
+      is_contiguous = shape[i] <= 1 || strides[i] == expected;
+    }
+    const bool is_empty = !shape.empty() && smallest == 0;
+    if (!is_contiguous && !is_empty) throw py::value_error(name + " must be contiguous.");
   }
 };
 

@@ -91,8 +91,11 @@ void expect(const char* name, const py::array& array, const std::vector<py::ssiz
   }
 }
 
-py::array contiguous(const py::object& array) {
-  return py::module_::import("numpy").attr("asarray")(array, py::none(), "C");
+// Contiguous, and every element at a multiple of its size.
+py::array contiguous(const py::object& object) {
+  const py::array array = py::module_::import("numpy").attr("asarray")(object, py::none(), "C");
+  const bool is_aligned = array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  return is_aligned ? array : array.attr("copy")().cast<py::array>();
 }
 
 using Shape = std::vector<py::ssize_t>;

@@ -117,6 +117,8 @@ def test_a_launch_that_fails_is_an_error_req_19(module):
 @needs_cuda_build
 def test_device_arrays_are_checked(module):
     x, seed, kl = OnDevice((2, 4), "<f4"), OnDevice((2,), "<i8"), OnDevice((2,), "<f4")
+    without_data, read_only = OnDevice((2, 4), "<f4"), OnDevice((2, 4), "<f4", data=(4096, True))
+    del without_data.__cuda_array_interface__["data"]
     run = module.cuda.reparameterize_kl
     wrong = [
         (lambda: run([1.0], x, seed, z=x, kl=kl), TypeError, "mean must be an array on a CUDA device"),
@@ -132,6 +134,16 @@ def test_device_arrays_are_checked(module):
         (lambda: run(x, x, seed, z=x, kl=x), ValueError, r"kl must have shape \(2,\), not \(2, 4\)"),
         (lambda: run(x, x, seed, z=x, kl=kl, prior_mean=x), TypeError, "must be given together"),
         (lambda: run(OnDevice((2, 4), "<f4", strides=(4, 8)), x, seed, z=x, kl=kl), ValueError, "must be contiguous"),
+        (lambda: run(OnDevice((2, 4), "<f4", strides=(32, 16, 4)), x, seed, z=x, kl=kl), ValueError, "be contiguous"),
+        (lambda: run(OnDevice((2, -4), "<f4"), x, seed, z=x, kl=kl), ValueError, r"no negative size, not \(2, -4\)"),
+        (lambda: run(OnDevice((2, 4), "<f4", data=(4098, False)), x, seed, z=x, kl=kl), ValueError, "must be aligned"),
+        (lambda: run(OnDevice((2, 4), "<f4", mask=x), x, seed, z=x, kl=kl), ValueError, "mean must have no mask"),
+        (lambda: run(OnDevice((2, 4), ">f4"), x, seed, z=x, kl=kl), TypeError, "float64, not of type '>f4'"),
+        (lambda: run(OnDevice((2, 4), ""), x, seed, z=x, kl=kl), TypeError, "float64, not of type ''"),
+        (lambda: run(OnDevice((2, 4), "<f"), x, seed, z=x, kl=kl), TypeError, "float64, not of type '<f'"),
+        (lambda: run(OnDevice((2, 4), "<f16"), x, seed, z=x, kl=kl), TypeError, "float64, not of type '<f16'"),
+        (lambda: run(without_data, x, seed, z=x, kl=kl), TypeError, "its __cuda_array_interface__ has no data"),
+        (lambda: run(x, x, seed, z=read_only, kl=kl), ValueError, "z is written to, and must not be read-only"),
     ]
     for call, error, message in wrong:
         with pytest.raises(error, match=message):
