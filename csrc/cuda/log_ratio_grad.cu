@@ -1,4 +1,5 @@
 #define TFVAE_ISA cuda_device
+#include "csrc/cuda/kernel_table.h"
 #include "csrc/cuda/launch.h"
 
 namespace tfvae {

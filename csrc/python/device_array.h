@@ -6,6 +6,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -94,15 +95,12 @@ struct DeviceArray {
     }
     shape = interface["shape"].cast<Shape>();
     const std::string type = interface["typestr"].cast<std::string>();
-    const std::string digits = type.size() > 2 && type[0] != '>' ? type.substr(2) : "";
-    const bool is_known = digits.size() == 1 && digits[0] >= '1' && digits[0] <= '9';
-    const int64_t bytes = is_known ? digits[0] - '0' : 1;
-    const std::string bits = std::to_string(8 * bytes);
-    // NumPy has no bfloat16. PyTorch, like ml_dtypes, calls it so many bytes of no kind.
-    dtype = is_known && type[1] == 'V' && bytes == 2 ? "bfloat16"
-            : is_known && type[1] == 'f'             ? "float" + bits
-            : is_known && type[1] == 'i'             ? "int" + bits
-                                                     : "of type '" + type + "'";
+    // NumPy has no bfloat16; PyTorch, like ml_dtypes, calls it two bytes of no kind.
+    static const std::map<std::string, std::string> kTypes = {{"f2", "float16"}, {"V2", "bfloat16"}, {"f4", "float32"},
+                                                              {"f8", "float64"}, {"i4", "int32"},    {"i8", "int64"}};
+    const auto found = kTypes.find(type.empty() || type[0] == '>' ? "" : type.substr(1));
+    dtype = found == kTypes.end() ? "of type '" + type + "'" : found->second;
+    const int64_t bytes = found == kTypes.end() ? 1 : found->first[1] - '0';
     if (interface.contains("mask") && !interface["mask"].is_none()) {
       throw py::value_error(name + " must have no mask.");
     }
