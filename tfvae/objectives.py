@@ -59,6 +59,8 @@ def elbo_terms(q: Any, p: Any, likelihood: Callable[[tf.Tensor], Any], x: tf.Ten
 def log_prob(p: Any, x: tf.Tensor) -> tf.Tensor:
     """Return ``log p(x)`` of every example, ``[B]``: what ``p.log_prob(x)`` gives, of binary pixels in half the time.
 
+    Binary pixels whose logits are in half precision have theirs in float32.
+
     Args:
         p: a distribution of batch ``[B]``.
         x: data ``[B, *event]``, cast to the dtype of ``p`` by ``as_values_of``.
@@ -72,9 +74,13 @@ def log_prob(p: Any, x: tf.Tensor) -> tf.Tensor:
     """
     x = as_values_of(p, x)
     logits = _bernoulli.logits_of(p)
-    if logits is None or x.shape.rank != logits.shape.rank or not x.shape.is_compatible_with(logits.shape):
+    if logits is None or not x.shape.is_compatible_with(logits.shape):
         return p.log_prob(x)
-    return tf.reshape(_bernoulli.log_prob(logits, tf.cast(x, logits.dtype)), tf.shape(logits)[:1])
+    x = tf.cast(x, logits.dtype)
+    if not (x.shape.is_fully_defined() and logits.shape.is_fully_defined()):  # One may turn out to be for all.
+        shape = tf.broadcast_dynamic_shape(tf.shape(x), tf.shape(logits))
+        x, logits = tf.broadcast_to(x, shape), tf.broadcast_to(logits, shape)
+    return tf.reshape(_bernoulli.log_prob(logits, x), tf.shape(logits)[:1])
 
 
 def as_values_of(p: Any, x: tf.Tensor) -> tf.Tensor:

@@ -28,12 +28,6 @@ struct CommonParams {
   const void* prior_log_var;
 };
 
-// Where the two integers of a seed lie for kernels that read it in the memory of a device.
-struct DeviceSeed {
-  const void* data;
-  bool is_int64;  // Else int32.
-};
-
 struct ForwardParams : CommonParams {
   void* z;
   void* kl;

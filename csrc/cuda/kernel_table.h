@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "csrc/core/params.h"
+#include "csrc/cuda/device_seed.h"
 
 namespace tfvae {
 

@@ -3,8 +3,8 @@
 #define TFVAE_CUDA_NOISE_H_
 
 #include "csrc/core/box_muller.h"
-#include "csrc/core/params.h"
 #include "csrc/core/philox.h"
+#include "csrc/cuda/device_seed.h"
 #include "csrc/cuda/packet.h"
 
 namespace tfvae {

@@ -100,7 +100,6 @@ struct DeviceArray {
                                                               {"f8", "float64"}, {"i4", "int32"},    {"i8", "int64"}};
     const auto found = kTypes.find(type.empty() || type[0] == '>' ? "" : type.substr(1));
     dtype = found == kTypes.end() ? "of type '" + type + "'" : found->second;
-    const int64_t bytes = found == kTypes.end() ? 1 : found->first[1] - '0';
     if (interface.contains("mask") && !interface["mask"].is_none()) {
       throw py::value_error(name + " must have no mask.");
     }
@@ -108,6 +107,8 @@ struct DeviceArray {
     data = reinterpret_cast<void*>(address[0].cast<uintptr_t>());
     read_only = address[1].cast<bool>();
     keep = object;
+    if (found == kTypes.end()) return;  // To be refused for that.
+    const int64_t bytes = found->first[1] - '0';
     const bool has_strides = interface.contains("strides") && !interface["strides"].is_none();
     check(has_strides ? interface["strides"].cast<Shape>() : Shape(), bytes, bytes);
   }

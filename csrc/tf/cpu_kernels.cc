@@ -4,6 +4,7 @@
 #include "csrc/tf/find_kernels.h"
 #include "csrc/tf/op.h"
 #include "csrc/tf/outputs.h"
+#include "csrc/tf/register.h"
 #include "tensorflow/core/platform/threadpool.h"
 
 namespace tfvae {

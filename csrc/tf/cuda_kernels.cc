@@ -3,6 +3,7 @@
 // waiting.
 #include "csrc/cuda/kernel_table.h"
 #include "csrc/tf/op.h"
+#include "csrc/tf/register.h"
 #include "xla/stream_executor/stream.h"
 
 namespace tfvae {

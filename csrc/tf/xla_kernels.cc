@@ -10,6 +10,7 @@
 #include "csrc/tf/outputs.h"
 #include "csrc/tf/calls.h"
 #include "csrc/tf/find_kernels.h"
+#include "csrc/tf/register.h"
 #include "tensorflow/compiler/tf2xla/xla_op_kernel.h"
 #include "xla/ffi/api/ffi.h"
 #include "xla/shape_util.h"
@@ -205,18 +206,15 @@ XLA_FFI_Error* handler(XLA_FFI_CallFrame* frame) {
 
 // Not by REGISTER_XLA_OP: TensorFlow reads what that collects once, when its first op runs, and would not see a library
 // that is loaded later.
-#define TFVAE_REGISTER_ONE(op, Params, device, T, Sum)                                                              \
-  REGISTER_KERNEL_BUILDER(Name("Tfvae" #op).Device(device).TypeConstraint<T>("T").TypeConstraint<Sum>("sum_dtype"), \
-                          XlaKernel<Params>)
+TFVAE_REGISTER_OPS(tensorflow::DEVICE_CPU_XLA_JIT, XlaKernel);
 
-#define TFVAE_REGISTER_ALL(op, Params, device)                    \
-  TFVAE_REGISTER_ONE(op, Params, device, Eigen::half, float);     \
-  TFVAE_REGISTER_ONE(op, Params, device, Eigen::bfloat16, float); \
-  TFVAE_REGISTER_ONE(op, Params, device, float, float);           \
-  TFVAE_REGISTER_ONE(op, Params, device, double, double)
+XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTarget<ForwardParams>, "Host", handler<ForwardParams>);
+XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTarget<BackwardParams>, "Host", handler<BackwardParams>);
+XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTarget<LogRatioParams>, "Host", handler<LogRatioParams>);
+XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTarget<LogRatioGradParams>, "Host", handler<LogRatioGradParams>);
 
 #ifdef TFVAE_WITH_CUDA
-#define TFVAE_REGISTER_ON_GPU(op, Params) TFVAE_REGISTER_ALL(op, Params, tensorflow::DEVICE_GPU_XLA_JIT)
+TFVAE_REGISTER_OPS(tensorflow::DEVICE_GPU_XLA_JIT, XlaKernel);
 
 [[maybe_unused]] const bool handlers_on_gpu = [] {
   for (const XlaHandler& on_gpu : cuda_xla_handlers()) {
@@ -225,24 +223,7 @@ XLA_FFI_Error* handler(XLA_FFI_CallFrame* frame) {
   }
   return true;
 }();
-#else
-#define TFVAE_REGISTER_ON_GPU(op, Params) static_assert(true)
 #endif
-
-#define TFVAE_REGISTER(op, Params)                                                         \
-  XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTarget<Params>, "Host", handler<Params>); \
-  TFVAE_REGISTER_ALL(op, Params, tensorflow::DEVICE_CPU_XLA_JIT);                          \
-  TFVAE_REGISTER_ON_GPU(op, Params)
-
-TFVAE_REGISTER(ReparameterizeKl, ForwardParams);
-TFVAE_REGISTER(ReparameterizeKlGrad, BackwardParams);
-TFVAE_REGISTER(ReparameterizeLogRatio, LogRatioParams);
-TFVAE_REGISTER(ReparameterizeLogRatioGrad, LogRatioGradParams);
-
-#undef TFVAE_REGISTER
-#undef TFVAE_REGISTER_ON_GPU
-#undef TFVAE_REGISTER_ALL
-#undef TFVAE_REGISTER_ONE
 
 }  // namespace
 }  // namespace tfvae

@@ -129,8 +129,15 @@ def test_csv_that_begins_with_zero_and_one(tmp_path):
 def test_csv_with_a_header_of_numbers_in_quotes(tmp_path):
     data = datasets.load(_save_csv(tmp_path / "a.csv", '"400","410"\n1,2\n3,4\n5,6\n'))
     assert _rows(data.train) | _rows(data.test) == {(1, 2), (3, 4), (5, 6)}
-    data = datasets.load(_save_csv(tmp_path / "b.csv", '"1","2"\n"3","4"\n'))
-    assert _rows(data.train) | _rows(data.test) == {(1, 2), (3, 4)}
+    data = datasets.load(_save_csv(tmp_path / "b.csv", '\n"400","410"\n\n1,2\n3,4\n5,6\n'))
+    assert _rows(data.train) | _rows(data.test) == {(1, 2), (3, 4), (5, 6)}
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n", "\r\r\n"])
+def test_csv_with_all_numbers_in_quotes_has_no_header(tmp_path, end):
+    (tmp_path / "a.csv").write_text(f'"1","2"{end}"3","4"{end}"5","6"{end}', newline="")
+    data = datasets.load(tmp_path / "a.csv")
+    assert _rows(data.train) | _rows(data.test) == {(1, 2), (3, 4), (5, 6)}
 
 
 @pytest.mark.parametrize("first", ["0,1,2", ",0,1"])

@@ -52,6 +52,26 @@ def test_of_every_example_of_a_batch_of_any_size(batch, rng):
     np.testing.assert_allclose(log_prob(Bernoulli([2, 3])(logits), x), want, rtol=1e-6)
 
 
+def test_batches_of_unknown_size_broadcast_as_with_tfp(rng):
+    spec = [tf.TensorSpec([None, 3]), tf.TensorSpec([None, 3])]
+
+    @tf.function(input_signature=spec)
+    def traced(logits, x):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = log_prob(Bernoulli(3)(logits), x)
+        return value, tape.gradient(value, logits)
+
+    for rows, examples in ((1, 4), (4, 1), (4, 4)):
+        logits = tf.constant(rng.normal(size=[rows, 3]), tf.float32)
+        x = tf.constant(rng.integers(0, 2, [examples, 3]), tf.float32)
+        value, gradient = traced(logits, x)
+        np.testing.assert_allclose(value, Bernoulli(3)(logits).log_prob(x), rtol=1e-6)  # float32, three terms
+        assert gradient.shape == logits.shape
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        traced(tf.zeros([4, 3]), tf.zeros([2, 3]))
+
+
 def test_what_is_not_one_row_for_each_example_is_left_to_tfp(rng):
     logits = tf.constant(rng.normal(size=[4, 3]), tf.float32)
     x = tf.constant([[0.0, 1.0, 1.0]])

@@ -56,6 +56,10 @@ def test_without_a_seed_set_random_seed_decides_req_38():
     assert first.numpy().tolist() != other.numpy().tolist()
 
 
+def test_the_path_of_the_state_has_the_name_of_the_layer():
+    assert NoiseState(name="first").state.path == "first/state"
+
+
 def test_state_is_not_trained_and_keeps_its_dtype_under_mixed_precision():
     noise = NoiseState(seed=2**62 + 1, dtype="mixed_float16")
     assert not noise.trainable_weights

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 import tfvae
 from tfvae.distributions import Bernoulli, DiagonalNormal
@@ -58,10 +59,23 @@ def test_data_mended_after_a_mistake_can_be_trained_on(make_vae, x, built):
     for wrong in (x[:, :5], x[:, None]):
         with pytest.raises(ValueError, match=r"must have (a )?shape"):
             vae.fit(tf.data.Dataset.from_tensors(wrong), shuffle=False, verbose=0)
+        with pytest.raises(ValueError, match=r"must have (a )?shape"):
+            vae.evaluate(tf.data.Dataset.from_tensors(wrong), verbose=0)
+        with pytest.raises(ValueError, match="shape"):
+            vae.predict(tf.data.Dataset.from_tensors(wrong), verbose=0)
+    vae.evaluate(tf.data.Dataset.from_tensors(x), verbose=0)
+    vae.predict(tf.data.Dataset.from_tensors(x), verbose=0)
     vae.fit(tf.data.Dataset.from_tensors(x), shuffle=False, verbose=0)
     function = vae.train_function
     vae.fit(tf.data.Dataset.from_tensors(x), shuffle=False, verbose=0)
     assert vae.train_function is function  # and is not traced again for nothing
+    vae.trainable = False
+    vae.compile("adam")
+    with pytest.warns(UserWarning, match="no trainable weights"):
+        vae.train_on_batch(x)
+    function = vae.train_function
+    vae.train_on_batch(x)
+    assert vae.train_function is function
 
 
 def test_several_inputs_given_to_a_method_are_refused(make_vae, x):
@@ -82,6 +96,34 @@ def test_probabilities_where_logits_are_wanted_warn(last, likelihood):
     with pytest.warns(UserWarning, match=f"ends in {last}, and {type(likelihood).__name__} takes logits"):
         make(last)
     make(None)  # Warnings are errors in the tests.
+
+
+class Gated(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.layers, self.activation = 3, keras.activations.sigmoid
+
+
+class OfProbabilities(Bernoulli):
+    def make(self, probs):
+        return tfp.distributions.Independent(tfp.distributions.Bernoulli(probs=probs, dtype=probs.dtype), 1)
+
+
+def test_other_sigmoids_do_not_warn():
+    z = keras.Input([2])
+    gate = keras.layers.Dense(6, "sigmoid")(z)
+    ends_in_sigmoid = keras.Sequential([keras.Input([2]), keras.layers.Dense(6, "sigmoid")])
+    decoders = {
+        keras.Model(z, gate * keras.layers.Dense(6)(z)): Bernoulli(6),
+        keras.Model(z, keras.ops.log(gate) - keras.ops.log1p(-gate)): Bernoulli(6),
+        Gated(): Bernoulli(6),
+        ends_in_sigmoid: OfProbabilities(6),
+    }
+    encoder = keras.Sequential([keras.Input([6]), keras.layers.Dense(4)])
+    for decoder, likelihood in decoders.items():
+        tfvae.VAE(encoder, decoder, posterior=DiagonalNormal(2), likelihood=likelihood)
+    with pytest.warns(UserWarning, match="ends in sigmoid"):
+        tfvae.VAE(encoder, keras.Model(z, gate), posterior=DiagonalNormal(2), likelihood=Bernoulli(6))
 
 
 def test_several_inputs_in_a_dataset_are_refused(make_vae, x):

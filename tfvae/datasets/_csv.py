@@ -23,8 +23,9 @@ def read_csv(path: Path) -> Source:
     """Read an example a line; a first line with words in it, or alone in quotes, is the header."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            start = [file.readline(), file.readline()]
-            named = _is_quoted(start[0]) and not _is_quoted(start[1])
+            start = list(_until_second_example(file))
+            filled = [line for line in start if line.strip()]
+            named = len(filled) == 2 and _is_quoted(filled[0]) and not _is_quoted(filled[1])
             return _read(path, _lines(itertools.chain(start, file)), named)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a readable .csv file ({error}). Save it as UTF-8 text with commas.") from error
@@ -35,6 +36,13 @@ def _lines(file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     for row in reader:
         if any(cell.strip() for cell in row):
             yield reader.line_num, row
+
+
+def _until_second_example(lines: Iterator[str]) -> Iterator[str]:
+    filled = 0
+    while filled < 2 and (line := next(lines, None)) is not None:
+        filled += bool(line.strip())
+        yield line
 
 
 def _is_quoted(line: str) -> bool:

@@ -51,7 +51,10 @@ class Family:
         return self.parameters_per_element * math.prod(self.event_shape)
 
     def make(self, *parameters: tf.Tensor) -> Any:
-        """Return the TFP distribution with these parameters, each of shape ``[..., *event_shape]``."""
+        """Return the TFP distribution with these parameters, each of shape ``[..., *event_shape]``.
+
+        It is over events of ``event_shape``, with the batch shape ``[...]``.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement make().")
 
     def is_supported(self, x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfvae.distributions._tfp import tfd
 from tfvae.evidence._densities import log_density
-from tfvae.objectives import log_prob
+from tfvae.objectives import as_values_of, log_prob
 
 
 class Joint:
@@ -66,7 +66,8 @@ class Joint:
         """Return ``log p(x|z)``, ``[B, n]``, for ``x`` ``[B, *event]`` and ``u`` ``[B, n, *latent]``."""
         flat = tf.reshape(u, tf.concat([[-1], tf.shape(u)[2:]], axis=0))
         decoded = self.model.likelihood(self.bijector.forward(flat))
-        return tf.reshape(log_prob(decoded, tf.repeat(x, tf.shape(u)[1], axis=0)), tf.shape(u)[:2])
+        values = tf.repeat(as_values_of(decoded, x), tf.shape(u)[1], axis=0)
+        return tf.reshape(log_prob(decoded, values), tf.shape(u)[:2])
 
 
 def _event_space_bijector(p: Any) -> Any:

@@ -43,7 +43,7 @@ class NoiseState(keras.layers.Layer):
     """Gives a fresh seed for every draw and is saved with the model, so training resumes with the noise to come.
 
     The state is one non-trainable int64 weight ``[seed, counter]``; every call of ``next_seed`` counts one up. Under a
-    ``tf.distribute`` strategy every replica folds its own id in, and the counter advances once for all.
+    ``tf.distribute`` strategy every replica folds its own id in, and all their counters advance alike.
 
     Args:
         seed: an integer, or None to draw one from Python's ``random`` (which ``keras.utils.set_random_seed`` seeds).
@@ -66,15 +66,16 @@ class NoiseState(keras.layers.Layer):
         start = random.randint(1, 2**31 - 1) if self.seed is None else self.seed
         # A copy of every replica's own: what replicas assign together they wait for each other at, in the middle of a
         # forward pass, and what the layers before it have added to the loss is cleared by the next replica's.
-        self.state = keras.Variable(
-            lambda shape, dtype: tf.constant([start, 0], dtype),
-            shape=(2,),
-            dtype="int64",
-            trainable=False,
-            aggregation="only_first_replica",
-            synchronization="on_read",
-            name="state",
-        )
+        with keras.name_scope(self.name, caller=self):
+            self.state = keras.Variable(
+                lambda shape, dtype: tf.constant([start, 0], dtype),
+                shape=(2,),
+                dtype="int64",
+                trainable=False,
+                aggregation="only_first_replica",
+                synchronization="on_read",
+                name="state",
+            )
         self.built = True
 
     def next_seed(self) -> tf.Tensor:

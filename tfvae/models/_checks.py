@@ -66,13 +66,9 @@ def check_network_output(params: Any, family: Family, network: str) -> tf.Tensor
 
 def warn_of_probabilities(decoder: Any, likelihood: Family) -> None:
     """Warn of a decoder that ends in the function which the likelihood itself makes probabilities by, of logits."""
-    if not isinstance(likelihood, Bernoulli | Categorical):
-        return
-    shapers = keras.layers.Reshape | keras.layers.Flatten
-    layers = [layer for layer in getattr(decoder, "layers", [decoder]) if not isinstance(layer, shapers)]
-    name = getattr(getattr(layers[-1], "activation", None), "__name__", "") if layers else ""
+    kind = type(likelihood).__name__
+    name = _last_activation(decoder) if type(likelihood) in (Bernoulli, Categorical) else ""
     if name in ("sigmoid", "softmax"):
-        kind = type(likelihood).__name__
         warnings.warn(
             f"The decoder ends in {name}, and {kind} takes logits, of which it computes probabilities itself: those of "
             f"a {name}'s output are all alike. Leave the activation out.",
@@ -238,6 +234,18 @@ def check_compile(strategy: tf.distribute.Strategy, optimizer: Any, arguments: d
             "jit_compile=True does not work under a distribution strategy: XLA compiles the step of one device, and "
             "cannot contain the exchange between replicas. Leave it out."
         )
+
+
+def _last_activation(network: Any) -> str:
+    """Return the name of the activation of Keras' own layer that a network ends in, but for its shape; "" if unsure."""
+    last, outputs = network, getattr(network, "outputs", None)
+    if isinstance(outputs, list) and outputs and isinstance(outputs[0], keras.KerasTensor):
+        last, node, _ = outputs[0]._keras_history
+        while isinstance(last, keras.layers.Reshape | keras.layers.Flatten):
+            last, node, _ = last._inbound_nodes[node].input_tensors[0]._keras_history
+    if not type(last).__module__.startswith("keras."):
+        return ""
+    return getattr(getattr(last, "activation", None), "__name__", "")
 
 
 def _shared_layers(first: Any, second: Any) -> list[Any]:

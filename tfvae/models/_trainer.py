@@ -9,14 +9,24 @@ import keras
 
 
 class Trainer(keras.Model):
-    """A Keras model that can be fitted again after a first step that failed, and on batches that replicas share."""
+    """A Keras model that works after a first step that failed, and on batches that replicas share.
+
+    A ``tf.function`` may create variables, as unbuilt networks and optimizers do, in its first call only. So the
+    functions are made anew while there are variables to create: the last ones never got that far.
+    """
 
     def make_train_function(self, force: bool = False) -> Callable[[Any], Any]:
-        """Make what runs the steps; anew while the optimizer is not built, because the last one never got that far.
+        """Make what takes steps."""
+        unready = not self.built or (bool(self.trainable_weights) and not self.optimizer.built)
+        return super().make_train_function(force or unready)
 
-        A ``tf.function`` may create variables, as optimizers and unbuilt networks do, in its first call only.
-        """
-        return super().make_train_function(force or not self.optimizer.built)
+    def make_test_function(self, force: bool = False) -> Callable[[Any], Any]:
+        """Make what evaluates."""
+        return super().make_test_function(force or not self.built)
+
+    def make_predict_function(self, force: bool = False) -> Callable[[Any], Any]:
+        """Make what predicts."""
+        return super().make_predict_function(force or not self.built)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Build on the part of one replica: Keras takes a mean over replicas, which fails where parts differ."""
