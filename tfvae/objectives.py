@@ -79,7 +79,8 @@ def log_prob(p: Any, x: tf.Tensor) -> tf.Tensor:
     x = tf.cast(x, logits.dtype)
     if not (x.shape.is_fully_defined() and logits.shape.is_fully_defined()):  # One may turn out to be for all.
         shape = tf.broadcast_dynamic_shape(tf.shape(x), tf.shape(logits))
-        x, logits = tf.broadcast_to(x, shape), tf.broadcast_to(logits, shape)
+        known = [None, *p.event_shape]
+        x, logits = (tf.ensure_shape(tf.broadcast_to(part, shape), known) for part in (x, logits))
     return tf.reshape(_bernoulli.log_prob(logits, x), tf.shape(logits)[:1])
 
 

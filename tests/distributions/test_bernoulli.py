@@ -42,14 +42,16 @@ def test_second_derivatives(rng):
     np.testing.assert_allclose(outer.gradient(first, logits), -sigmoid * (1 - sigmoid), rtol=1e-12)  # float64 rounding
 
 
+@pytest.mark.parametrize("event", [[3], [2, 3], [2, 3, 1]])
 @pytest.mark.parametrize("batch", [0, 1, 4])
-def test_of_every_example_of_a_batch_of_any_size(batch, rng):
-    logits, x = rng.normal(size=[batch, 2, 3]).astype("float32"), rng.integers(0, 2, [batch, 2, 3])
-    spec = [tf.TensorSpec([None, 2, 3]), tf.TensorSpec([None, None, 3], tf.int64)]
-    traced = tf.function(lambda logits, x: log_prob(Bernoulli([2, 3])(logits), x), input_signature=spec)
-    want = Bernoulli([2, 3])(logits).log_prob(x)
-    np.testing.assert_allclose(traced(logits, x), want, rtol=1e-6)  # float32, six terms
-    np.testing.assert_allclose(log_prob(Bernoulli([2, 3])(logits), x), want, rtol=1e-6)
+def test_of_every_example_of_a_batch_of_any_size(batch, event, rng):
+    logits, x = rng.normal(size=[batch, *event]).astype("float32"), rng.integers(0, 2, [batch, *event])
+    want = Bernoulli(event)(logits).log_prob(x)
+    np.testing.assert_allclose(log_prob(Bernoulli(event)(logits), x), want, rtol=1e-6)  # float32, six terms
+    for known in (event, [None] * len(event)):
+        spec = [tf.TensorSpec([None, *event]), tf.TensorSpec([None, *known], tf.int64)]
+        traced = tf.function(lambda logits, x: log_prob(Bernoulli(event)(logits), x), input_signature=spec)
+        np.testing.assert_allclose(traced(logits, x), want, rtol=1e-6)
 
 
 def test_batches_of_unknown_size_broadcast_as_with_tfp(rng):
