@@ -1,4 +1,4 @@
-"""Graphs are kept, follow the weights and are traced anew for another model; binary pixels are scored as by TFP."""
+"""Graphs are kept, follow the weights, are traced anew for another model; half-precision pixels count in float32."""
 
 import gc
 import weakref
