@@ -3,6 +3,8 @@
 #include "csrc/python/cuda.h"
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "csrc/cuda/kernel_table.h"
 #include "csrc/python/arguments.h"

@@ -1,4 +1,7 @@
 // The ops on the CPU: into an input that nothing else needs or memory of huge pages, by the kernels of csrc/cpu.
+#include <functional>
+#include <utility>
+
 #include "csrc/cpu/run.h"
 #include "csrc/cpu/share_work.h"
 #include "csrc/tf/find_kernels.h"

@@ -2,6 +2,8 @@
 #ifndef TFVAE_TF_FIND_KERNELS_H_
 #define TFVAE_TF_FIND_KERNELS_H_
 
+#include <string>
+
 #include "csrc/cpu/dispatch.h"
 #include "tensorflow/core/platform/errors.h"
 

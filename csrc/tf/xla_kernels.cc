@@ -2,14 +2,17 @@
 // Here is that call's end on the CPU; csrc/cuda/xla_ffi.cc has it for GPUs. A library of its own, because it takes long
 // to compile and needs more of TensorFlow: where it is left out or does not load, the ops outside XLA are none the
 // worse.
+#include <functional>
 #include <memory>
 #include <new>
+#include <utility>
+#include <vector>
 
 #include "csrc/cpu/run.h"
 #include "csrc/cpu/share_work.h"
-#include "csrc/tf/outputs.h"
 #include "csrc/tf/calls.h"
 #include "csrc/tf/find_kernels.h"
+#include "csrc/tf/outputs.h"
 #include "csrc/tf/register.h"
 #include "tensorflow/compiler/tf2xla/xla_op_kernel.h"
 #include "xla/ffi/api/ffi.h"

@@ -1,8 +1,11 @@
 """Whatever the user gets wrong: one clear line on stderr, exit code 2, and nothing half-written."""
 
+import contextlib
 import json
 import os
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -126,6 +129,33 @@ def test_a_file_that_cannot_be_written_leaves_no_half(tmp_path):
     with pytest.raises(OSError, match="No space left"):
         _files.write_file(tmp_path / "whole.txt", fail)
     assert not list(tmp_path.iterdir())
+
+
+def test_writers_of_one_file_wait_for_each_other(tmp_path):
+    path, writing, names = tmp_path / "one.txt", threading.Event(), []
+
+    def slow(temporary):
+        temporary.write_text("first half, ")
+        writing.set()
+        time.sleep(0.2)
+        names.append(sorted(file.name for file in tmp_path.iterdir()))
+        with temporary.open("a") as file:
+            file.write("second half")
+
+    first = threading.Thread(target=_files.write_file, args=(path, slow))
+    first.start()
+    writing.wait()
+    others = [threading.Thread(target=_files.write_text, args=(path, "whole")) for _ in range(3)]
+    for other in others:
+        other.start()
+    read = set()
+    while any(thread.is_alive() for thread in (first, *others)):
+        with contextlib.suppress(FileNotFoundError):
+            read.add(path.read_text())
+    assert read <= {"first half, second half", "whole"}
+    assert names == [[".partial-one.txt"]]
+    assert [file.name for file in tmp_path.iterdir()] == ["one.txt"]
+    assert path.read_text() == "whole"
 
 
 def test_addresses_are_no_folders_to_export_to(tfvae_command, trained, tmp_path, monkeypatch):

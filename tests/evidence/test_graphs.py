@@ -165,6 +165,27 @@ def test_nothing_is_kept_of_other_models_and_of_those_that_are_gone(traces, x):
     assert len(_graphs._kept) == held
 
 
+def test_attributes_that_refer_to_the_model_do_not_keep_it(traces):
+    class Own(tfvae.VAE):
+        def add_own(self):
+            self.fast, self.method = tf.function(self.encode), self.encode
+            self.holder = Holder()
+            self.holder.model = self
+            return self
+
+    model = Own(dense(4, 3), dense(3, 2), posterior=DiagonalNormal(2), likelihood=Bernoulli(3)).add_own()
+    gc.collect()  # other tests' models
+    held = len(_graphs._kept)
+    for _ in range(2):
+        estimate(model)
+    assert len(traces) == 1
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+    assert len(_graphs._kept) == held
+
+
 def test_backends_have_graphs_of_their_own(vae, traces):
     for backend in ("reference", "auto", "reference"):
         with tfvae.use_backend(backend):

@@ -1,5 +1,8 @@
 """Estimates that go on from a file: the same bits, and no other request's."""
 
+import contextlib
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import tfvae
 from tests.evidence.conftest import LinearGaussian
 from tfvae.distributions import DiagonalNormal, Normal
 from tfvae.evidence import _importance, annealed_importance_sampling, importance_weighted
+from tfvae.evidence._store import Store, StoreError
 
 SIZES = ((3, 4), (2, 3))
 MODEL = LinearGaussian("diagonal")
@@ -92,6 +96,32 @@ def test_damaged_files_are_refused(half_done, data, tmp_path):
             importance_weighted(MODEL, data, num_samples=40, seed=1, save_to=half_done)
 
 
+@pytest.mark.parametrize(
+    "request_of",
+    [lambda told: {}, lambda told: told | {"seed": "abc"}, lambda told: told | {"seed": [1.0, 2]}, lambda told: [told]],
+    ids=["nothing", "text", "float", "list"],
+)
+def test_requests_that_no_estimator_wrote_are_refused(half_done, data, request_of):
+    with np.load(half_done) as file:
+        arrays = dict(file)
+    arrays["request"] = np.array(json.dumps(request_of(json.loads(str(arrays["request"])))))
+    np.savez(half_done, **arrays)
+    with pytest.raises(StoreError, match=r"does not hold .* Remove it, or give save_to another name\."):
+        importance_weighted(MODEL, data, num_samples=40, save_to=half_done)
+
+
+def test_any_damaged_byte_raises_one_error(half_done, data, rng):
+    # A byte in the middle of an array may be read as another number, which zip's checksum finds only where numbers are
+    # stored whole; all that is read is what the request needs.
+    good = bytearray(half_done.read_bytes())
+    for place in rng.choice(len(good), 200, replace=False):
+        bad = good.copy()
+        bad[place] ^= 0xFF
+        half_done.write_bytes(bad)
+        with contextlib.suppress(StoreError):
+            Store(half_done, ("estimate", "standard_error", "effective_sample_size", "pareto_k"))
+
+
 def test_names_are_checked_before_anything_is_computed(data, tmp_path):
     with pytest.raises(ValueError, match=r"must be the name of an \.npz file"):
         importance_weighted(MODEL, data, save_to=tmp_path / "results.csv")
@@ -106,6 +136,28 @@ def keras_model(scale=1.0, kl_weight=1.0, activation=None):
     ]
     normal = Normal(3, scale=scale)
     return tfvae.VAE(*networks, posterior=DiagonalNormal(2), likelihood=normal, kl_weight=kl_weight)
+
+
+class Amplified(keras.Model):
+    """A decoder one of whose settings no configuration tells."""
+
+    def __init__(self, gain):
+        super().__init__()
+        self.gain, self.dense = gain, keras.layers.Dense(3, kernel_initializer="ones")
+
+    def call(self, z):
+        return self.gain * self.dense(z)
+
+
+def test_settings_that_no_configuration_tells_make_another_model(tmp_path, x):
+    settings = {"num_samples": 10, "seed": 1, "save_to": tmp_path / "weights.npz"}
+    encoder = keras.Sequential([keras.Input([3]), keras.layers.Dense(4, kernel_initializer="ones")])
+    vae = tfvae.VAE(encoder, Amplified(1.0), posterior=DiagonalNormal(2), likelihood=Normal(3))
+    first = importance_weighted(vae, x, **settings)
+    np.testing.assert_array_equal(first.estimate, importance_weighted(vae, x, **settings).estimate)
+    vae.decoder.gain = 3.0
+    with pytest.raises(ValueError, match="its model is not as asked"):
+        importance_weighted(vae, x, **settings)
 
 
 def test_equal_weights_do_not_make_a_model_the_same(tmp_path, x):

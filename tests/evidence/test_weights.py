@@ -43,7 +43,14 @@ def test_shape_of_few_equal_or_missing_weights():
     equal, none, missing, one = pareto_k(columns)
     assert equal == none == -np.inf
     assert np.isnan(missing)
-    assert np.isnan(one)  # all but one vanish beside it: no tail to fit
+    assert one == np.inf  # all but one vanish beside it: the heaviest of tails
+
+
+@pytest.mark.parametrize("spread", [30, 100, 300, 1000, 3000])
+def test_weights_of_any_spread_have_a_heavy_tail(rng, spread):
+    log_weights = spread * rng.normal(size=[95, 100])
+    with np.errstate(all="raise", under="ignore"):
+        assert np.all(pareto_k(log_weights) > 0.7)
 
 
 def test_moments_are_those_of_all_draws_at_once(rng):

@@ -25,7 +25,7 @@ class _Kept:
     graphs: dict[Hashable, Any] = field(default_factory=dict)
 
 
-# What is told apart by value; everything else is by identity.
+# What is told apart by value; everything else is by identity, and kept alive by nothing that is kept here.
 _COMPARED = (bool, int, float, complex, str, bytes, np.generic)
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 # Whose objects are not looked into.
@@ -75,7 +75,8 @@ def _made_of(model: keras.Model) -> list[Any]:
             if name not in _names_of_keras() and not name.startswith("_self_"):
                 _add_parts(value, parts, seen)
     families = [value for value in vars(model).values() if isinstance(value, Family)]
-    return [*parts, *(repr(family.get_config()) for family in families), *model._flatten_layers(False), *model.weights]
+    held = map(_held, [*model._flatten_layers(False), *model.weights])
+    return [*parts, *(repr(family.get_config()) for family in families), *held]
 
 
 @functools.cache
@@ -95,7 +96,7 @@ def _add_parts(value: Any, parts: list[Any], seen: set[int]) -> None:
         if id(value) in seen:
             return
         seen.add(id(value))
-    parts.append(type(value) if isinstance(value, _CONTAINERS) else value)
+    parts.append(type(value) if isinstance(value, _CONTAINERS) else _held(value))
     inside: Iterable[Any] = ()
     if isinstance(value, dict):
         inside = [part for item in value.items() for part in item]
@@ -105,6 +106,16 @@ def _add_parts(value: Any, parts: list[Any], seen: set[int]) -> None:
         inside = getattr(value, "__dict__", {}).values()
     for part in inside:
         _add_parts(part, parts, seen)
+
+
+def _held(value: Any) -> Any:
+    """Return what is one and the same for as long as ``value`` lives, which may refer to the model."""
+    if isinstance(value, _COMPARED):
+        return value
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return value
 
 
 def _is_plain(value: Any) -> bool:

@@ -8,6 +8,8 @@ import numpy as np
 SMALLEST_TAIL = 5
 # Weights this close, in nats, are equal up to the rounding of float32 log-densities.
 _EQUAL = 1e-5
+# Of the largest weight. Reciprocals of numbers near the smallest ones of float64 would overflow.
+_NOTHING = 1e-290
 
 
 def tail_size(draws: int) -> int:
@@ -22,7 +24,8 @@ def pareto_k(largest: np.ndarray) -> np.ndarray:
         largest: log-weights ``[M + 1, B]``, the smallest of each column being the threshold that the others exceed.
 
     Returns:
-        ``k`` ``[B]``: NaN where ``M`` is below 5 or a log-weight is NaN, ``-inf`` where all are equal.
+        ``k`` ``[B]``: NaN where ``M`` is below 5 or a log-weight is NaN or ``inf``, ``-inf`` where all are equal, and
+        ``inf`` where fewer than 5 are more than nothing beside the largest.
 
     Source: Zhang & Stephens, "A New and Efficient Estimation Method for the Generalized Pareto Distribution" (2009);
     the prior of ten observations at 0.5 is that of Vehtari et al., "Pareto Smoothed Importance Sampling" (2024).
@@ -41,9 +44,9 @@ def _of_one(sorted_log_weights: np.ndarray) -> float:
     if top == -np.inf or top - threshold < _EQUAL:
         return float("-inf")
     excess = np.exp(sorted_log_weights[1:] - top) - np.exp(threshold - top)
-    excess = excess[excess > 0]
+    excess = excess[excess > _NOTHING]
     if len(excess) < SMALLEST_TAIL:
-        return float("nan")
+        return float("inf")
     return _zhang_stephens(excess)
 
 

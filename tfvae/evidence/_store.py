@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,14 @@ import tensorflow as tf
 from tfvae._files import write_file
 from tfvae.distributions import Family
 
-_VERSION = 1
+_VERSION = 2
 _REMEDY = "Remove it, or give save_to another name."
+# How far densities may be from those in the file: libraries round differently from one day to another.
+_TOLERANCE = 1e-4
+
+
+class StoreError(ValueError):
+    """A file that is no answer to the request: of another one, damaged, or something else."""
 
 
 class Store:
@@ -27,7 +32,7 @@ class Store:
         fields: names of the results.
 
     Raises:
-        ValueError: if the name does not end in ``.npz``, or the file is damaged or none of these.
+        ValueError: if the name does not end in ``.npz``; a ``StoreError`` if the file is damaged or none of these.
         FileNotFoundError: if there is no such folder.
     """
 
@@ -37,33 +42,34 @@ class Store:
             raise ValueError(f"save_to must be the name of an .npz file, not {str(path)!r}.")
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"The folder of save_to, {self.path.parent}, does not exist. Make it first.")
-        self._request: dict[str, Any] = {}
+        self._request: dict[str, Any] | None = None
         self._results = [np.zeros(0) for _ in fields]
         if self.path.exists():
             self._request, self._results = self._read()
 
     def seed(self) -> list[int] | None:
         """Return the seed of the request that the file holds, or None where there is no file."""
-        return self._request.get("seed")
+        return None if self._request is None else self._request["seed"]
 
     def finished(self, request: dict[str, Any], rows: int, examples: int) -> list[np.ndarray]:
         """Return the results of the rows already done for ``request``, blocks of ``rows`` out of ``examples``.
 
         Raises:
-            ValueError: if the file holds those of another request.
+            StoreError: if the file holds those of another request.
         """
         request = {**request, "version": _VERSION}
-        if self._request and self._request != request:
+        if self._request is not None:
             names = sorted({*request, *self._request})
-            other = [name for name in names if request.get(name) != self._request.get(name)]
-            raise ValueError(
-                f"{self.path} holds the results of another request: its {', '.join(other)} "
-                f"{'is' if len(other) == 1 else 'are'} not as asked for here. {_REMEDY}"
-            )
+            other = [name for name in names if not _is_same(request.get(name), self._request.get(name))]
+            if other:
+                raise StoreError(
+                    f"{self.path} holds the results of another request: its {', '.join(other)} "
+                    f"{'is' if len(other) == 1 else 'are'} not as asked for here. {_REMEDY}"
+                )
         self._request = request
         done = len(self._results[0])
         if done > examples or (done % rows and done != examples):
-            raise ValueError(f"{self.path} holds {done} results, which is no number of whole blocks. {_REMEDY}")
+            raise StoreError(f"{self.path} holds {done} results, which is no number of whole blocks. {_REMEDY}")
         return self._results
 
     def write(self, results: list[np.ndarray]) -> None:
@@ -81,15 +87,16 @@ class Store:
             with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 request = json.loads(str(file["request"][()]))
                 results = [file[name] for name in self.fields]
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-            raise ValueError(
+        except Exception as error:  # zip, zlib, NumPy and JSON each raise their own for a damaged file
+            raise StoreError(
                 f"{self.path} cannot be read as results of this estimator: it is damaged, or something else ({error}). "
                 f"{_REMEDY}"
             ) from error
         shapes = {array.shape for array in results}
         sound = len(shapes) == 1 and all(array.ndim == 1 and array.dtype == np.float64 for array in results)
-        if not isinstance(request, dict) or not sound:
-            raise ValueError(f"{self.path} does not hold float64 results of one length. {_REMEDY}")
+        seed = request.get("seed") if isinstance(request, dict) else None
+        if not isinstance(seed, list) or [type(word) for word in seed] != [int, int] or not sound:
+            raise StoreError(f"{self.path} does not hold float64 results of one length and their request. {_REMEDY}")
         return request, results
 
 
@@ -100,27 +107,42 @@ def fingerprint_of_array(x: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def fingerprint_of_model(model: Any, x: np.ndarray) -> str:
-    """Return a hash of a Keras model's weights, families and layers; of another, of what it says of some of ``x``.
+def fingerprint_of_model(model: Any, x: np.ndarray) -> list[str | float]:
+    """Return a hash of a Keras model's weights, families and layers, and of any model what it says of some of ``x``.
 
-    The noise state of a VAE, its counters and the weight of its KL are no part of what it computes here.
+    The noise state of a VAE, its counters and the weight of its KL are no part of what it computes here. What methods
+    read from elsewhere is in no hash, and seen where it changes densities.
     """
+    densities = _some_densities(model, x[:32])  # First, because it builds what is not built yet.
+    arrays: list[str] = []
     if hasattr(model, "weights"):
         weights = [weight for weight in model.weights if weight is not getattr(model, "kl_weight", None)]
         floating = [np.asarray(weight) for weight in weights if tf.as_dtype(weight.dtype).is_floating]
         families = [value for name, value in sorted(vars(model).items()) if isinstance(value, Family)]
-        arrays = [fingerprint_of_array(array) for array in floating]
+        arrays += [fingerprint_of_array(array) for array in floating]
         arrays += [f"{type(family).__name__}{family.get_config()}" for family in families]
         arrays += [_description(layer) for layer in getattr(model, "_flatten_layers", tuple)()]
-    else:
-        rows = x[:32]
-        q, p = model.posterior(rows), model.prior()
-        z = q.sample(seed=tf.constant([1, 2]))
-        decoded = model.likelihood(z)
-        terms = [q.log_prob(z), p.log_prob(z), decoded.log_prob(tf.cast(rows, decoded.dtype))]
-        # Six digits: a library may round the last ones differently on another day.
-        arrays = [f"{value:.6g}" for term in terms for value in np.ravel(np.asarray(term, np.float64))]
-    return hashlib.sha256(" ".join(arrays).encode()).hexdigest()
+    return [hashlib.sha256(" ".join(arrays).encode()).hexdigest(), *densities]
+
+
+def _some_densities(model: Any, rows: np.ndarray) -> list[float]:
+    q, p = model.posterior(rows), model.prior()
+    z = q.sample(seed=tf.constant([1, 2]))
+    decoded = model.likelihood(z)
+    terms = [q.log_prob(z), p.log_prob(z), decoded.log_prob(tf.cast(rows, decoded.dtype))]
+    return [value for term in terms for value in np.ravel(np.asarray(term, np.float64)).tolist()]
+
+
+def _is_same(asked: Any, there: Any) -> bool:
+    """Tell whether entries of two requests are equal, but for the rounding of densities in a model's fingerprint."""
+    if not (isinstance(asked, list) and isinstance(there, list) and len(asked) == len(there)):
+        return bool(asked == there)
+    return all(
+        np.isclose(here, stored, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True)
+        if isinstance(here, float) and isinstance(stored, float)
+        else here == stored
+        for here, stored in zip(asked, there, strict=True)
+    )
 
 
 def _description(layer: Any) -> str:
