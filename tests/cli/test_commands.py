@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfvae
+from tests.cli.conftest import TRAIN
 from tfvae import datasets
 from tfvae.cli import _measure, _train, main
 from tfvae.cli._run_folder import RunFolder
@@ -44,6 +45,29 @@ def test_train_leaves_everything_and_nothing_else(trained):
         with Image.open(trained / picture) as image:
             image.load()
             assert min(image.size) > 250
+
+
+def test_an_extreme_example_is_named_and_costs_only_its_own_pictures(tfvae_command, tmp_path, data_file):
+    with np.load(data_file) as arrays:
+        x = arrays["x"]
+    data = datasets.load(data_file)
+    spoilt = data.test[3]
+    # Its square is infinite in float32.
+    x[np.flatnonzero(np.isclose(x, spoilt).all(axis=1))[0]] = 1e25
+    np.savez(tmp_path / "spoilt.npz", x=x)
+    words = ["--data", tmp_path / "spoilt.npz", "--output", tmp_path / "run", "--epochs", "1", *TRAIN]
+    code, out, err = tfvae_command("train", *words)
+    assert code == 0
+    told = "  For 1 of the 10, the first at index 3, what the model computes is not finite"
+    assert [line[: len(told)] for line in out.splitlines()].count(told) == 2
+    assert "tfvae: warning: evidence.png is left out: log_evidence must be finite, and 1 of 10" in err
+    assert "Traceback" not in err
+    assert "overflow" not in err
+    left = {path.stem for path in (tmp_path / "run").glob("*.png")}
+    assert left == {"training_curves", "reconstructions", "samples", "latent_space", "kl_per_dimension"}
+    assert (tmp_path / "run" / "saved_model").is_dir()
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert (report["elbo"], report["not_finite"], report["first_not_finite"]) == (None, 1, 3)
 
 
 def test_history_has_every_term_of_every_epoch(trained):

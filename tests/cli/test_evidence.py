@@ -13,6 +13,7 @@ from tfvae.cli import _evidence, _measure
 from tfvae.cli._data import Examples
 from tfvae.cli._run_folder import RunFolder
 from tfvae.distributions import Bernoulli, DiagonalNormal
+from tfvae.evidence._store import Store, StoreError
 
 FIELDS = evidence.Decomposition._fields
 
@@ -53,7 +54,7 @@ def answered(monkeypatch):
     def decompose(model, x, *, num_samples, seed, save_to, verbose):
         asked.append((x, num_samples, seed))
         if save_to.exists():
-            raise ValueError(f"{save_to} holds the results of another request.")
+            raise StoreError(f"{save_to} holds the results of another request.")
         levels = {"log_evidence": -4.0, "elbo": -7.0, "gap": 3.0, "amortisation_gap": 1.0, "approximation_gap": 2.0}
         fields = {name: np.full(len(x), level) for name, level in levels.items()}
         fields |= {f"{name}_error": np.full(len(x), 0.1) for name in levels}
@@ -75,6 +76,7 @@ def answered(monkeypatch):
 def _measured(vae, x, num_samples, seed):
     numbers = dict.fromkeys(("elbo", "elbo_standard_error", "log_likelihood", "log_likelihood_standard_error"), 1.0)
     counts = {"examples": len(x), "log_likelihood_num_samples": num_samples, "log_likelihood_not_to_be_trusted": 3}
+    counts |= {"not_finite": 0, "first_not_finite": None}
     rest = {"rate": 1.0, "distortion": 1.0, "effective_sample_size": 2.0, "active_units": 2, "latent_size": 2}
     return {**numbers, **counts, **rest, "likelihood": "normal"}
 
@@ -151,6 +153,7 @@ def test_some_examples_keep_their_classes():
 
 def test_bits_per_dimension_of_binary_data_and_words():
     report = {"examples": 1, "num_samples": 9, "not_to_be_trusted": 0, "bits_per_dimension": {"log_evidence": 0.25}}
+    report |= {"not_finite": 0, "first_not_finite": None}
     for name in FIELDS[::2]:
         report |= {name: 1.0, f"{name}_error": float("inf"), f"{name}_standard_error": float("nan")}
     lines = _evidence.describe(report, 7, "More.")
@@ -160,6 +163,27 @@ def test_bits_per_dimension_of_binary_data_and_words():
     assert len(lines) == 7
     nested = json.loads(_measure.as_json({"classes": {"a": {"gap_error": float("inf")}}}))
     assert nested == {"classes": {"a": {"gap_error": None}}}
+
+
+def test_an_interrupted_request_leaves_the_finished_one_and_goes_on(tfvae_command, tmp_path, trained, monkeypatch):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    before, write = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}, Store.write
+
+    def interrupt(self, results):
+        write(self, results)
+        raise KeyboardInterrupt
+
+    words = ("evaluate", copy, "--evidence", "--num-samples", "260")
+    monkeypatch.setattr(Store, "write", interrupt)
+    assert tfvae_command(*words)[0] == 130
+    after = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    assert set(after) - set(before) == {"evidence_unfinished.npz"}
+    assert all(after[name] == content for name, content in before.items())
+    monkeypatch.setattr(Store, "write", lambda self, results: pytest.fail("It was finished."))
+    assert tfvae_command(*words)[0] == 0
+    assert (copy / "evidence.npz").read_bytes() == after["evidence_unfinished.npz"]
+    assert not (copy / "evidence_unfinished.npz").exists()
+    assert json.loads((copy / "evidence.json").read_text())["num_samples"] == 260
 
 
 def test_large_images_are_fewer_at_the_end_of_training():

@@ -14,6 +14,7 @@ from tfvae import metrics
 from tfvae._checks import as_count
 from tfvae.callbacks._held_out import HeldOutCallback
 from tfvae.distributions import DiagonalNormal, StandardNormal
+from tfvae.distributions._normal import log_var_of
 from tfvae.layers._checks import is_finite_number
 
 _ROWS = 512
@@ -123,7 +124,7 @@ class PosteriorCollapse(HeldOutCallback):
     def _parameters(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         q = self.model.posterior(x)
         rows = tf.shape(x)[0]
-        return tf.reshape(q.mean(), [rows, -1]), tf.reshape(q.log_var, [rows, -1])
+        return tf.reshape(q.mean(), [rows, -1]), tf.reshape(log_var_of(q), [rows, -1])
 
 
 def _in_words(kl: np.ndarray, moving: np.ndarray, threshold: float, kl_weight: float) -> str:

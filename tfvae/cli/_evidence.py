@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from tfvae import evidence, metrics, plots
 from tfvae._files import write_text
 from tfvae.cli import _pictures
 from tfvae.cli._data import Examples
-from tfvae.cli._measure import as_json, not_to_be_trusted, standard_error
+from tfvae.cli._measure import as_json, in_words_of_not_finite, not_finite, not_to_be_trusted, standard_error
 from tfvae.cli._run_folder import RunFolder
 from tfvae.evidence._importance import FEWEST_JUDGED, LARGEST_K
+from tfvae.evidence._store import StoreError
 
 # Of ``tfvae evaluate --evidence``.
 LARGEST = 500
@@ -69,6 +71,7 @@ def longer_request(folder: RunFolder, vae: tfvae.VAE, examples: Examples, reques
     return earlier
 
 
+@np.errstate(over="ignore", invalid="ignore")  # Told by ``describe``.
 def decompose(
     folder: RunFolder, vae: tfvae.VAE, examples: Examples, num_samples: int, seed: int
 ) -> tuple[dict[str, Any], list[Path]]:
@@ -78,27 +81,30 @@ def decompose(
         The report, in nats, as ``evidence.json`` has it; and the files written.
     """
     with _quietly():
-        parts = _resumed_or_anew(folder.evidence_values, vae, examples.x, num_samples, seed)
-    with np.load(folder.evidence_values, allow_pickle=False) as archive:
+        values, parts = _resumed_or_anew(folder, vae, examples.x, num_samples, seed)
+    with np.load(values, allow_pickle=False) as archive:
         pareto_k = archive["pareto_k"]
     report: dict[str, Any] = {"examples": len(examples.x), "num_samples": num_samples, "seed": seed}
     report |= _means(parts)
     # Twice as many: decompose weighs draws of the encoder's q and of the best one.
     report["not_to_be_trusted"] = not_to_be_trusted(pareto_k, 2 * num_samples)
+    report |= not_finite(np.asarray(parts.gap))
     if isinstance(vae.likelihood_family, tfvae.distributions.Bernoulli):
         report["bits_per_dimension"] = {
             name: metrics.bits_per_dimension(report[name], examples.x[0].size).item()
             for name in ("log_evidence", "elbo")
         }
-    pictures = [_pictures.save(folder.path / "evidence.png", plots.evidence(parts))]
+    pictures = _pictures.draw_if_finite(folder.path / "evidence.png", lambda: plots.evidence(parts))
     by_class = folder.path / "evidence_by_class.png"
     if examples.labels is not None and 1 < len(np.unique(examples.labels)) <= _MOST_CLASSES:
         report["classes"] = _of_classes(parts, examples)
-        figure = plots.evidence(parts, examples.labels, examples.class_names)
-        pictures.append(_pictures.save(by_class, figure))
+        pictures += _pictures.draw_if_finite(
+            by_class, lambda: plots.evidence(parts, examples.labels, examples.class_names)
+        )
     else:
         by_class.unlink(missing_ok=True)  # That of an earlier evaluation.
     write_text(folder.evidence, as_json(report) + "\n")
+    os.replace(values, folder.evidence_values)
     return report, [folder.evidence, folder.evidence_values, *pictures]
 
 
@@ -113,6 +119,7 @@ def describe(report: dict[str, Any], of: int, more: str) -> list[str]:
         told = f"{bits[name]:16.4f}" if name in bits else f"   {meaning}"
         numbers = f"{report[name]:10.3f}{_error(report[f'{name}_error']):>10}"
         lines.append(f"  {label:20}{numbers}{_error(report[f'{name}_standard_error']):>12}{told}".rstrip())
+    lines += in_words_of_not_finite(report)
     bad = report["not_to_be_trusted"]
     if bad:
         lines.append(
@@ -132,13 +139,20 @@ def _error(value: float) -> str:
     return f"{value:.3f}" if np.isfinite(value) else "-"
 
 
-def _resumed_or_anew(path: Path, vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> evidence.Decomposition:
-    """Go on with the finished examples in the file, unless they are those of another request or damaged."""
-    if path.exists():
-        with contextlib.suppress(ValueError):
-            return _computed(path, vae, x, num_samples, seed)
-        path.unlink()
-    return _computed(path, vae, x, num_samples, seed)
+def _resumed_or_anew(
+    folder: RunFolder, vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int
+) -> tuple[Path, evidence.Decomposition]:
+    """Go on with the finished examples in a file that answers this request; return the file too.
+
+    That of another request stays until this one is answered.
+    """
+    unfinished = folder.unfinished_evidence_values
+    for path in (folder.evidence_values, unfinished):
+        if path.exists():
+            with contextlib.suppress(StoreError):
+                return path, _computed(path, vae, x, num_samples, seed)
+    unfinished.unlink(missing_ok=True)
+    return unfinished, _computed(unfinished, vae, x, num_samples, seed)
 
 
 def _computed(path: Path, vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> evidence.Decomposition:

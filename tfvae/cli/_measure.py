@@ -13,6 +13,7 @@ import tensorflow as tf
 import tfvae
 from tfvae import metrics, objectives
 from tfvae.cli._data import in_blocks
+from tfvae.distributions._normal import log_var_of
 from tfvae.evidence import EvidenceWarning
 from tfvae.evidence._importance import FEWEST_JUDGED, LARGEST_K
 
@@ -20,6 +21,7 @@ _ELBO_SAMPLES = 16
 _ROWS = 512
 
 
+@np.errstate(over="ignore", invalid="ignore")  # Told by ``describe``.
 def measure(vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> dict[str, Any]:
     """Return ELBO, rate, distortion, importance-weighted log p(x) and active units on examples, in nats.
 
@@ -41,6 +43,7 @@ def measure(vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> dict[
         "log_likelihood_standard_error": standard_error(log_likelihood),
         "log_likelihood_num_samples": num_samples,
         "log_likelihood_not_to_be_trusted": not_to_be_trusted(evidence.pareto_k, num_samples),
+        **not_finite(elbo + log_likelihood),
         "effective_sample_size": float(np.mean(evidence.effective_sample_size)),
         "rate": float(kl.mean()),
         "distortion": float(-reconstruction.mean()),
@@ -53,6 +56,23 @@ def measure(vae: tfvae.VAE, x: np.ndarray, num_samples: int, seed: int) -> dict[
 def not_to_be_trusted(pareto_k: Any, num_weights: int) -> int:
     """Return of how many examples a few importance weights outweigh the rest."""
     return int(np.sum(np.asarray(pareto_k) > LARGEST_K)) if num_weights >= FEWEST_JUDGED else 0
+
+
+def not_finite(values: np.ndarray) -> dict[str, Any]:
+    """Return of how many examples the values are not finite, and the first of them."""
+    bad = np.flatnonzero(~np.isfinite(values))
+    return {"not_finite": len(bad), "first_not_finite": int(bad[0]) if len(bad) else None}
+
+
+def in_words_of_not_finite(report: dict[str, Any]) -> list[str]:
+    """Return the line that says why means are not finite, if they are not."""
+    if not report["not_finite"]:
+        return []
+    return [
+        f"  For {report['not_finite']} of the {report['examples']}, the first at index {report['first_not_finite']}, "
+        "what the model computes is not finite, and so is no mean over all. Look at these data for values much larger "
+        "than the others, and remove or rescale them."
+    ]
 
 
 def as_json(report: dict[str, Any]) -> str:
@@ -85,6 +105,7 @@ def describe(measured: dict[str, Any], held_out: bool) -> list[str]:
         f"   ({measured['log_likelihood_num_samples']} importance samples, effectively "
         f"{measured['effective_sample_size']:.1f})",
         *([doubt] if bad else []),
+        *in_words_of_not_finite(measured),
         f"  active latent units {measured['active_units']:6d} of {measured['latent_size']}",
     ]
 
@@ -97,7 +118,7 @@ def _with_error(measured: dict[str, Any], name: str) -> str:
 def posterior_parameters(vae: tfvae.VAE, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the posterior's means and log-variances, ``[N, D]`` each."""
     mean = in_blocks(vae.encode, x, _ROWS)
-    log_var = in_blocks(lambda rows: 2.0 * np.log(vae.posterior(rows).stddev()), x, _ROWS)
+    log_var = in_blocks(lambda rows: log_var_of(vae.posterior(rows)), x, _ROWS)
     return mean, log_var
 
 

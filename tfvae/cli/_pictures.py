@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,29 @@ def save(path: Path, figure: Figure) -> Path:
 def draw_all(
     folder: Path, vae: tfvae.VAE, data: datasets.Dataset, history: dict[str, list[float]], seed: int
 ) -> list[Path]:
-    """Draw training, reconstructions, samples, latent space and KL; return what was written."""
+    """Draw training, reconstructions, samples, latent space and KL, each by itself; return what was written."""
     shown = one_of_each(data.test, data.test_labels, _SHOWN)
     latent = data.test[:_LATENT_EXAMPLES]
     labels = None if data.test_labels is None else data.test_labels[:_LATENT_EXAMPLES]
     mean, log_var = posterior_parameters(vae, latent)
-    figures = {
-        "training_curves": plots.training_curves(history),
-        "reconstructions": plots.reconstructions(shown, in_blocks(vae.reconstruct, shown), count=_SHOWN),
-        "samples": plots.samples(np.asarray(vae.sample(_SAMPLES, seed=seed)), reference=data.test),
-        "latent_space": plots.latent_space(mean, labels, data.class_names),
-        "kl_per_dimension": plots.kl_per_dimension(metrics.kl_per_dimension(mean, log_var)),
+    drawings: dict[str, Callable[[], Figure]] = {
+        "training_curves": lambda: plots.training_curves(history),
+        "reconstructions": lambda: plots.reconstructions(shown, in_blocks(vae.reconstruct, shown), count=_SHOWN),
+        "samples": lambda: plots.samples(np.asarray(vae.sample(_SAMPLES, seed=seed)), reference=data.test),
+        "latent_space": lambda: plots.latent_space(mean, labels, data.class_names),
+        "kl_per_dimension": lambda: plots.kl_per_dimension(metrics.kl_per_dimension(mean, log_var)),
     }
-    return [save(folder / f"{name}.png", figure) for name, figure in figures.items()]
+    return [file for name, draw in drawings.items() for file in draw_if_finite(folder / f"{name}.png", draw)]
+
+
+def draw_if_finite(path: Path, draw: Callable[[], Figure]) -> list[Path]:
+    """Draw and save a figure, or say why it cannot be drawn, as of numbers that are not finite; return what is there."""
+    try:
+        return [save(path, draw())]
+    except ValueError as error:
+        path.unlink(missing_ok=True)  # That of other numbers.
+        print(f"tfvae: warning: {path.name} is left out: {error}", file=sys.stderr)
+        return []
 
 
 def one_of_each(x: np.ndarray, labels: Sequence[int] | np.ndarray | None, count: int) -> np.ndarray:

@@ -44,6 +44,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.json"
         self.evidence = self.path / "evidence.json"
         self.evidence_values = self.path / "evidence.npz"
+        self.unfinished_evidence_values = self.path / "evidence_unfinished.npz"
         self.resume_command = f"tfvae train --output {shlex.quote(str(self.path))} --resume"
 
     def check_is_new(self) -> None:

@@ -166,8 +166,8 @@ def _write_results(session: Session) -> None:
         "tfvae": tfvae.__version__,
     }
     write_text(folder.metrics, _measure.as_json(report) + "\n")
-    pictures = _pictures.draw_all(folder.path, session.vae, parts.data, progress.history, session.settings.seed)
     session.vae.export(folder.saved_model)
+    pictures = _pictures.draw_all(folder.path, session.vae, parts.data, progress.history, session.settings.seed)
     print("\n".join(_measure.describe(measured, held_out=True)), flush=True)
     pictures += _decompose(session)
     print(_epilogue(folder, [picture.name for picture in pictures]))

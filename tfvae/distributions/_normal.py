@@ -47,6 +47,12 @@ def normal_diag(mean: tf.Tensor, log_var: tf.Tensor) -> NormalDiag:
     return distribution
 
 
+def log_var_of(distribution: Any) -> tf.Tensor:
+    """Return the log-variances: those that the distribution remembers, else of its standard deviations."""
+    log_var = getattr(distribution, "log_var", None)
+    return 2.0 * tf.math.log(distribution.stddev()) if log_var is None else log_var
+
+
 class _GaussianLatents(Family):
     """What the families over latent variables share: a size where there is one axis, else a shape."""
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfvae import ops
-from tfvae.distributions._normal import NormalArray, NormalDiag, StandardNormalArray, StandardNormalDiag
+from tfvae.distributions._normal import NormalDiag, StandardNormalArray, StandardNormalDiag, log_var_of
 from tfvae.distributions._tfp import tfd
 from tfvae.ops import _checks
 
@@ -107,17 +107,14 @@ def as_events(z: tf.Tensor, q: Any) -> tf.Tensor:
 
 def _gaussian_params(distribution: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
     """Return ``mean`` and ``log_var`` of a diagonal Gaussian as vectors ``[..., D]``, or None for anything else."""
-    if isinstance(distribution, NormalDiag) and distribution.log_var is not None:
-        return distribution.loc, distribution.log_var
     if isinstance(distribution, tfd.MultivariateNormalDiag):
-        return distribution.mean(), 2.0 * tf.math.log(distribution.stddev())
+        mean = distribution.loc if isinstance(distribution, NormalDiag) else distribution.mean()
+        return mean, log_var_of(distribution)
     independent = isinstance(distribution, tfd.Independent) and isinstance(distribution.distribution, tfd.Normal)
     rank = distribution.event_shape.rank
     if not independent or not rank:
         return None
-    log_var = distribution.log_var if isinstance(distribution, NormalArray) else None
-    log_var = 2.0 * tf.math.log(distribution.stddev()) if log_var is None else log_var
-    mean = distribution.mean()
+    mean, log_var = distribution.mean(), log_var_of(distribution)
     return (mean, log_var) if rank == 1 else (_flattened(mean, rank), _flattened(log_var, rank))
 
 

@@ -217,6 +217,7 @@ def _functions(model: Any, signature: list[tf.TensorSpec]) -> tuple[Callable[...
     return best, traced(terms, [rows, count, free, seed, *which])
 
 
+@np.errstate(over="ignore", invalid="ignore")  # Of values that are infinite there are no differences.
 def _decomposition(
     moments: RunningMoments,
     kls: list[np.ndarray | None],

@@ -136,7 +136,8 @@ def kl_per_dimension(mean: Any, log_var: Any) -> np.ndarray:
     [0.5, 0.0]
     """
     m, lv = as_mean_and_log_var(mean, log_var)
-    return np.mean(0.5 * (m**2 + np.expm1(lv) - lv), axis=0)
+    with np.errstate(over="ignore"):
+        return np.mean(0.5 * (m**2 + np.expm1(lv) - lv), axis=0)
 
 
 def bits_per_dimension(log_likelihood: Any, dimensions: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from tfvae import _native, ops
+from tfvae.distributions._normal import log_var_of
 
 _BACKENDS = {"stock": "reference", "native": "native"}
 _OP_PREFIX = "Tfvae"
@@ -78,11 +79,7 @@ def _endpoints(vae: Any) -> dict[str, tuple[Callable[..., dict[str, tf.Tensor]],
 
     def encode(x: tf.Tensor) -> dict[str, tf.Tensor]:
         q = vae.posterior(x)
-        log_var = getattr(q, "log_var", None)
-        return {
-            "mean": vae.posterior_family.mean(q),
-            "log_var": tf.math.log(q.variance()) if log_var is None else log_var,
-        }
+        return {"mean": vae.posterior_family.mean(q), "log_var": log_var_of(q)}
 
     def decode(z: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"mean": vae.likelihood_family.mean(vae.likelihood(z))}
