@@ -31,7 +31,8 @@ def _public_objects():
             if inspect.isroutine(value) or inspect.isclass(value):
                 found[f"{module_name}.{name}"] = value
             if inspect.isclass(value):
-                members = {key: member for key, member in vars(value).items() if not key.startswith("_")}
+                own = [kind for kind in value.__mro__ if kind.__module__.startswith("tfvae.")]
+                members = {key: member for kind in own[::-1] for key, member in vars(kind).items() if key[0] != "_"}
                 found |= {
                     f"{module_name}.{name}.{key}": member for key, member in members.items() if _documentable(member)
                 }

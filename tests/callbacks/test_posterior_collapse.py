@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfvae
 from tfvae.callbacks import PosteriorCollapse
-from tfvae.distributions import Family, Normal
+from tfvae.distributions import DiagonalNormal, Family, Normal
 from tfvae.distributions._tfp import tfd
 
 
@@ -47,6 +48,23 @@ def test_all_dimensions_in_use(all_used, x):
         "Every latent dimension (2 of 2) carries information on held-out data; the rate is "
         f"{kl.sum():.2f} nats per example."
     )
+
+
+class Halved(DiagonalNormal):
+    """A diagonal Gaussian that remembers no log-variances."""
+
+    def make(self, *parameters):
+        return tfd.MultivariateNormalDiag(parameters[0], 0.5 * tf.exp(0.5 * parameters[1]))
+
+
+def test_families_of_diagonal_gaussians_need_not_remember_log_variances(none_used, x):
+    encoder = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Dense(4)])
+    family = none_used.likelihood_family
+    vae = tfvae.VAE(encoder, none_used.decoder, posterior=Halved(2), likelihood=family)
+    rate = run(vae, PosteriorCollapse(x))["val_rate"]
+    q = vae.posterior(x)
+    expected = tfvae.metrics.kl_per_dimension(q.mean(), 2 * np.log(q.stddev())).sum()
+    np.testing.assert_allclose(rate, [expected], rtol=1e-5)  # float32
 
 
 def test_an_encoder_that_is_not_finite_is_no_collapse(none_used, x):

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tfvae import datasets
 
@@ -95,6 +95,19 @@ def test_images_of_mixed_sizes(tmp_path):
     _save_image(tmp_path / "b.png", np.zeros((4, 7), np.uint8))
     with pytest.raises(ValueError, match=r"b\.png is 7x4 pixels and .*a\.png is 6x4 .*one size"):
         datasets.load(tmp_path)
+
+
+def test_photographs_are_read_as_viewers_show_them(tmp_path):
+    """A camera that was turned stores the picture on its side, and says so."""
+    upright = np.zeros((8, 16, 3), np.uint8)
+    upright[:, :8] = 255
+    Image.fromarray(upright).save(tmp_path / "a.png")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # Turn it by a quarter clockwise to see it.
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "b.png", exif=exif)
+    examples = datasets.load_examples(tmp_path)
+    np.testing.assert_array_equal(examples[0], upright / np.float32(255))
+    np.testing.assert_array_equal(examples[1], examples[0])
 
 
 def test_unreadable_images(tmp_path):

@@ -241,6 +241,10 @@ _BAD_ARCHIVES = {
         r"labels .*dtype float64; expected integ",
     ),
     "labels in words": ({"x": np.ones((2, 2)), "y": np.array(["a", "b"])}, r"labels .*dtype <U1; expected integers"),
+    "labels too large": (
+        {"x": np.ones((2, 2)), "y": np.array([1, 2**63 + 1], np.uint64)},
+        r"labels .*dtype uint64; expected integers below 2\*\*63",
+    ),
     "other test shape": (
         {"x_train": np.ones((4, 2)), "x_test": np.ones((4, 3))},
         r"training examples .* shape \(2,\) and its test examples \(3,\)",
@@ -262,6 +266,7 @@ _BAD_CSV = {
     "empty": ("", r"is empty; expected lines of numbers"),
     "blank lines": ("\n\n \n", r"is empty"),
     "only a header": ("age,height\n", r"holds no numbers: its only line is 'age,height'"),
+    "separated digits": ("1,2\n3,1_0\n", r"line 2, column 2, holds '1_0'; expected a finite number"),
     "ragged": ("1,2\n3,4\n\n5\n", r"line 4, has 1 values; expected 2"),
     "word": ("age,height\n1,2\n3,tall\n", r"line 3, column 2 \(height\), holds 'tall'"),
     "missing value": ("1,2\n3,\n", r"line 2, column 2, holds ''"),

@@ -194,3 +194,6 @@ def test_data_of_fewer_dimensions_leave_no_noise():
         ProbabilisticPCA.fit(x, 1)
     with pytest.raises(ValueError, match=r"Feature 1 of x is constant.*1 such features"):
         FactorAnalysis.fit(x * [1, 0, 1, 1], 1)
+    x[:, 2] = 0.1  # Of which the mean is no number of float64, so that no deviation from it is 0.
+    with pytest.raises(ValueError, match=r"Feature 2 of x is constant.*1 such features"):
+        FactorAnalysis.fit(x, 1)

@@ -69,6 +69,14 @@ def test_the_methods_are_named_like_those_of_a_vae():
     assert all(callable(getattr(kind, name)) for kind in (tfvae.VAE, exact.ExactModel) for name in shared)
 
 
+def test_lists_of_numbers_are_float64_from_the_start(model_and_data):
+    model, x = model_and_data
+    z = model.posterior(x).sample(seed=[1, 2])
+    np.testing.assert_array_equal(model.log_evidence(x.tolist()), model.log_evidence(x))
+    lists = model.likelihood(z.numpy().tolist()).log_prob(x)
+    np.testing.assert_array_equal(lists, model.likelihood(z).log_prob(x))
+
+
 def test_data_of_another_shape_or_kind_are_refused(model_and_data):
     model, x = model_and_data
     with pytest.raises(ValueError, match=r"must have shape \[B.*For one example take x\[None\]"):

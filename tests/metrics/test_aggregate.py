@@ -142,8 +142,10 @@ def test_bad_arguments_are_refused():
         of(np.zeros([3]))
     with pytest.raises(ValueError, match=r"log_var must have the shape of mean, \[2, 1\], not \[2, 2\]"):
         of(np.zeros([2, 1]), np.zeros([2, 2]))
-    with pytest.raises(ValueError, match="log_var must be finite; 1 values are not"):
+    with pytest.raises(ValueError, match="log_var must be finite, and 1 of "):
         of(np.zeros([2, 1]), np.array([[0.0], [np.inf]]))
+    with pytest.raises(ValueError, match=r"mean must have shape \[N, D\], both at least 1, not \[2, 0\]"):
+        of(np.zeros([2, 0]), np.zeros([2, 0]))
     with pytest.raises(ValueError, match="num_samples must be a positive integer"):
         of(np.zeros([2, 1]), num_samples=0)
     with pytest.raises(ValueError, match=r"seed must have shape \[2\]"):

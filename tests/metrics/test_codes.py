@@ -61,8 +61,10 @@ def test_wrong_shapes_are_refused():
             metrics.active_units(bad)
     with pytest.raises(ValueError, match=r"log_var must have the shape of mean, \[1, 2\], not \[1, 3\]"):
         metrics.kl_per_dimension(np.zeros([1, 2]), np.zeros([1, 3]))
-    with pytest.raises(ValueError, match="positive number of elements"):
+    with pytest.raises(ValueError, match="dimensions must be a positive integer, not 0"):
         metrics.bits_per_dimension(1.0, 0)
+    with pytest.raises(ValueError, match=r"dimensions must be a positive integer, not \(28, 28, 1\)"):
+        metrics.bits_per_dimension(1.0, (28, 28, 1))
     for bad in (1.0, [], np.zeros([2, 2, 2])):
         with pytest.raises(ValueError, match=r"kl must have shape \[D\] or \[N, D\]"):
             metrics.active_units_by_kl(bad)

@@ -53,6 +53,20 @@ def test_a_tensor_is_a_seed_eager_and_in_a_function(make_vae, x):
         np.testing.assert_allclose(tf.function(lambda s: vae.elbo(x, seed=s))(seed), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("z", "message"),
+    [
+        (np.zeros([3, 5]), r"z must have a shape that ends in \[2\], the event shape of DiagonalNormal"),
+        (np.zeros([2]), r"z must have shape \['B', 2\], not \[2\]\. For one z take z\[None\]"),
+        (np.zeros([4, 3, 2]), r"z must have shape \['B', 2\], not \[4, 3, 2\]"),
+    ],
+    ids=["size", "one", "draws"],
+)
+def test_latents_of_another_shape_are_refused(make_vae, z, message):
+    with pytest.raises(ValueError, match=message):
+        make_vae().likelihood(z)
+
+
 @pytest.mark.parametrize("seed", ["x", 1.5, 2**63, [1, 2, 3], [0.5, 1.0]])
 def test_bad_seeds_are_refused(make_vae, x, seed):
     with pytest.raises((TypeError, ValueError), match=r"seed|64 bits"):

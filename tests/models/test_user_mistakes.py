@@ -39,6 +39,8 @@ def test_sparse_data_are_refused_with_the_remedy(make_vae, x):
     for method in (vae.fit, vae.train_on_batch, vae.elbo, vae.posterior, vae.log_likelihood, vae.reconstruct):
         with pytest.raises(ValueError, match=r"x must be dense, not a csr_matrix. Take x.toarray\(\)"):
             method(sparse)
+    with pytest.raises(ValueError, match=r"x must be dense, not a csr_matrix. Take x.toarray\(\)"):
+        tfvae.evidence.decompose(vae, sparse)
     rows = tf.data.Dataset.from_tensors(tf.sparse.from_dense(x))
     with pytest.raises(ValueError, match=r"x must be dense, not a SparseTensor.*tf\.sparse\.to_dense"):
         vae.fit(rows, shuffle=False, verbose=0)

@@ -45,7 +45,7 @@ def draw_all(
 
 
 def draw_if_finite(path: Path, draw: Callable[[], Figure]) -> list[Path]:
-    """Draw and save a figure, or say why it cannot be drawn, as of numbers that are not finite; return what is there."""
+    """Draw and save a figure, or say why there is none, as of numbers that are not finite; return what was written."""
     try:
         return [save(path, draw())]
     except ValueError as error:

@@ -66,11 +66,10 @@ class RunFolder:
     def begin(self, run: Run) -> None:
         """Make the folder and write ``run.json``, which one of several processes can."""
         self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            self.run.touch(exist_ok=False)
-        except FileExistsError:
-            raise self._already_begun() from None
-        self.write_run(run)
+        with self.held():
+            if self.run.exists():
+                raise self._already_begun()
+            self.write_run(run)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

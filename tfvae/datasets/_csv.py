@@ -108,7 +108,7 @@ def _numbers(path: Path, line: int, row: list[str], width: int, header: list[str
             f"Give every line the same number of values.{_about_separator(row)}"
         )
     try:
-        numbers = np.array([float(cell) for cell in row])
+        numbers = np.array([_number(cell) for cell in row])
     except ValueError:
         column = next(i for i, cell in enumerate(row) if not _is_number(cell))
         cell = row[column].strip()
@@ -135,7 +135,13 @@ def _about_separator(row: list[str]) -> str:
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        _number(cell)
     except ValueError:
         return False
     return True
+
+
+def _number(cell: str) -> float:
+    if "_" in cell:  # Which Python takes for a separator of digits.
+        raise ValueError(cell)
+    return float(cell)

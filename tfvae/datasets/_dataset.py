@@ -88,6 +88,7 @@ def binarise(x: np.ndarray, name: str = "x") -> np.ndarray:
     >>> tfvae.datasets.binarise(np.array([0.2, 0.5, 1.0])).tolist()
     [0.0, 1.0, 1.0]
     """
+    x = np.asarray(x)
     low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
     if not (low >= 0 and high <= 1):
         raise ValueError(

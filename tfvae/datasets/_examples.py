@@ -112,8 +112,9 @@ def _as_labels(labels: np.ndarray, count: int, where: str) -> np.ndarray:
         and (abs(labels) < 2**53).all()
     ):
         return labels.astype(np.int64)
-    if labels.dtype.kind not in "biu":
+    if labels.dtype.kind not in "biu" or (labels.dtype.kind == "u" and (labels >= 2**63).any()):
         raise ValueError(
-            f"The labels of {where} have dtype {labels.dtype}; expected integers. Number the classes 0, 1, 2, ..."
+            f"The labels of {where} have dtype {labels.dtype}; expected integers below 2**63. Number the classes 0, 1, "
+            "2, ..."
         )
     return labels.astype(np.int64)

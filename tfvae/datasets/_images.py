@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from tfvae.datasets._examples import Examples, Source
 
@@ -14,6 +14,8 @@ _OTHER_PARTS = ("val", "valid", "validation", "training", "testing")
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _GREY = {"1", "L", "LA"}
 _COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+# Of what cameras say of how they were held: turned by a quarter.
+_ON_ITS_SIDE = {5, 6, 7, 8}
 
 
 def read_folder(folder: Path) -> Source:
@@ -121,6 +123,8 @@ def _header(file: Path) -> tuple[tuple[int, int], str]:
     try:
         with Image.open(file) as image:
             size, mode = image.size, image.mode
+            if image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
+                size = size[::-1]
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _unreadable(file, error) from error
     if mode not in _GREY | _COLOUR:
@@ -134,7 +138,8 @@ def _header(file: Path) -> tuple[tuple[int, int], str]:
 def _pixels(file: Path, mode: str) -> np.ndarray:
     try:
         with Image.open(file) as image:
-            return np.asarray(image.convert(mode), dtype=np.float32) / np.float32(255)
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(upright.convert(mode), dtype=np.float32) / np.float32(255)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _unreadable(file, error) from error
 

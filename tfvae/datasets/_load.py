@@ -41,7 +41,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Dataset:
               ``test``, they are the two parts, with or without classes.
 
             A name wins over a file of the same name: write ``./digits`` for the file. Bytes (uint8) are divided by 255,
-            whatever they hold; store 0/1 data as bool or float32. Pickled objects are never read.
+            whatever they hold; store 0/1 data as bool or float32. Pickled objects in files are never read; Keras, of
+            its own data sets, unpickles those of CIFAR, arrays only.
 
     Raises:
         FileNotFoundError: if there is no such name or path.

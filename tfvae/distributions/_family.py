@@ -18,7 +18,8 @@ class Family:
 
     - flat, ``[..., params_size]``: the parameters one after another (all of ``mean``, then all of ``log_var``);
     - event-shaped, ``[..., *event_shape[:-1], C * p]`` with ``C = event_shape[-1]`` and ``p`` parameters per element:
-      the channels of the first parameter, then those of the second. Where both fit, this one is taken.
+      the channels of the first parameter, then those of the second. Where both fit, this one is taken, but for
+      ``[1, C * p]`` of an event shape ``[1, C]``, which is a batch of one.
 
     Half-precision parameters are cast to float32, so distributions compute in float32 or float64.
 
@@ -143,7 +144,7 @@ class Family:
         if shape.rank is not None and shape.rank != len(expected):
             raise ValueError(
                 f"The data must have shape [{', '.join(map(str, expected))}], not {_show(shape)}. For one example "
-                "take x[None]."
+                "take x[None]; a tf.data.Dataset of single examples wants .batch(64), say."
             )
 
     def check_support(self, x: Any) -> None:

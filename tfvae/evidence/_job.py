@@ -108,6 +108,8 @@ def make_job(
         )
     if isinstance(x, dict) or np.ndim(x) == 0:
         raise ValueError("x must be an array of examples, [N, *event]. For one example take x[None].")
+    if hasattr(x, "toarray"):
+        raise ValueError(f"x must be dense, not a {type(x).__name__}. Take x.toarray().")
     x = np.asarray(x)
     _check_data(model, x)
     store = None if save_to is None else Store(save_to, fields)
@@ -140,7 +142,7 @@ def seeds_of(seed: tf.Tensor, count: int) -> tf.Tensor:
 
 def as_verbose(verbose: Any) -> int:
     """Return ``verbose`` as 0 or 1."""
-    if verbose not in (0, 1, False, True):
+    if verbose not in (0, 1):
         raise ValueError(f"verbose must be 0, or 1 for a progress bar, not {verbose!r}.")
     return int(verbose)
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.distributions._tfp import tfd
-from tfvae.exact._checks import as_matching_positive
+from tfvae.exact._checks import as_matching_positive, in_float64
 from tfvae.exact._model import ExactModel
 
 
@@ -47,7 +47,7 @@ class BetaBernoulli(ExactModel):
 
     def likelihood(self, z: Any) -> Any:
         """Return ``Bernoulli(z)``, batch ``[B]``, for ``z`` of shape ``[B, *event_shape]``."""
-        return self._flips(tf.cast(z, tf.float64))
+        return self._flips(in_float64(z))
 
     def posterior(self, x: Any) -> Any:
         """Return ``Beta(alpha + x, beta + 1 - x)``, batch ``[B]``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfvae._checks import as_count
 
@@ -34,6 +35,11 @@ def as_positive(value: Any, name: str) -> np.ndarray:
     if not (array > 0).all():
         raise ValueError(f"{name} must be positive, not {float(array.min())!r}.")
     return array
+
+
+def in_float64(values: Any) -> tf.Tensor:
+    """Return a tensor of ``values`` in float64, lists of numbers without a way through float32."""
+    return tf.cast(tf.convert_to_tensor(values, dtype_hint=tf.float64), tf.float64)
 
 
 def as_training_data(x: Any, latent_size: Any) -> tuple[np.ndarray, int]:

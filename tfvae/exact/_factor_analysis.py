@@ -15,6 +15,8 @@ from tfvae.exact._linear_gaussian import LinearGaussian, in_principal_axes
 # Of a feature's variance: the least that is left to its noise. Without it a feature that the factors explain wholly
 # (a Heywood case) has a density without bound.
 _LEAST_NOISE = 1e-6
+# Of a constant feature's size: what its mean may differ from it by, and so its standard deviation from 0.
+_ROUNDING = 1e-12
 
 
 class FactorAnalysis(LinearGaussian):
@@ -84,10 +86,11 @@ class FactorAnalysis(LinearGaussian):
         """
         rows, size = as_training_data(x, latent_size)
         mean, spread = rows.mean(axis=0), rows.std(axis=0)
-        if not spread.all():
+        constant = spread <= _ROUNDING * np.abs(rows).max(axis=0)
+        if constant.any():
             raise ValueError(
-                f"Feature {int(np.argmin(spread))} of x is constant, so its noise would be zero and the likelihood "
-                f"without bound ({int((spread == 0).sum())} such features in all). Leave constant features out."
+                f"Feature {int(np.argmax(constant))} of x is constant, so its noise would be zero and the likelihood "
+                f"without bound ({int(constant.sum())} such features in all). Leave constant features out."
             )
         standard = (rows - mean) / spread
         loadings, variances = _expectation_maximisation(

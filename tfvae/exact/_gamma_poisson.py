@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfvae.distributions._tfp import tfd
-from tfvae.exact._checks import as_matching_positive
+from tfvae.exact._checks import as_matching_positive, in_float64
 from tfvae.exact._model import ExactModel
 
 
@@ -48,7 +47,7 @@ class GammaPoisson(ExactModel):
 
     def likelihood(self, z: Any) -> Any:
         """Return ``Poisson(z)``, batch ``[B]``, for ``z`` of shape ``[B, *event_shape]``."""
-        return self._of_event(tfd.Poisson(tf.cast(z, tf.float64)))
+        return self._of_event(tfd.Poisson(in_float64(z)))
 
     def posterior(self, x: Any) -> Any:
         """Return ``Gamma(concentration + x, rate + 1)``, batch ``[B]``."""

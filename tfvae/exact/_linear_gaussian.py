@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfvae.distributions import DiagonalNormal, Family
 from tfvae.distributions._tfp import tfd
-from tfvae.exact._checks import as_numbers, as_parameter, as_positive
+from tfvae.exact._checks import as_numbers, as_parameter, as_positive, in_float64
 from tfvae.exact._model import ExactModel
 from tfvae.models import VAE
 
@@ -44,8 +44,7 @@ class LinearGaussian(ExactModel):
 
     def likelihood(self, z: Any) -> Any:
         """Return ``N(W z + mean, diag(scales^2))``, batch ``[B]``, for ``z`` of shape ``[B, K]``."""
-        z = tf.cast(z, tf.float64)
-        return tfd.MultivariateNormalDiag(tf.linalg.matmul(z, self.loadings.T) + self.mean, self.scales)
+        return tfd.MultivariateNormalDiag(tf.linalg.matmul(in_float64(z), self.loadings.T) + self.mean, self.scales)
 
     def posterior(self, x: Any) -> Any:
         """Return the exact ``p(z|x)``, a Gaussian with full covariance, batch ``[B]``."""

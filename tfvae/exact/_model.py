@@ -163,7 +163,7 @@ class ExactModel:
 
     def _data(self, x: Any) -> tf.Tensor:
         """Return ``x`` in float64, its shape checked, and its values where they are known."""
-        x = tf.convert_to_tensor(x)
+        x = tf.convert_to_tensor(x, dtype_hint=tf.float64)
         if not (x.dtype.is_floating or x.dtype.is_integer or x.dtype.is_bool):
             raise ValueError(f"The data of {type(self).__name__} must be numbers, not {x.dtype.name}.")
         expected = ["B", *self.event_shape]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfvae._checks import as_count
+from tfvae._checks import as_count, check_finite
 from tfvae.metrics._codes import as_mean_and_log_var
 from tfvae.ops import _checks
 
@@ -75,10 +75,10 @@ def aggregate_posterior(mean: Any, log_var: Any, *, num_samples: int = 1, seed: 
     >>> print(f"{far_apart.mutual_information:.4f} of at most {far_apart.ceiling:.4f} nats: {far_apart.at_ceiling}")
     0.6931 of at most 0.6931 nats: True
     """
-    m, lv = (tf.constant(array) for array in as_mean_and_log_var(mean, log_var))
-    for array, name in ((m, "mean"), (lv, "log_var")):
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite; {int((~np.isfinite(array)).sum())} values are not.")
+    arrays = as_mean_and_log_var(mean, log_var)
+    for array, name in zip(arrays, ("mean", "log_var"), strict=True):
+        check_finite(array, name)
+    m, lv = map(tf.constant, arrays)
     samples, seed = as_count(num_samples, "num_samples"), _checks.as_seed(seed)
     at_once = max(1, _HELD // max(1, np.size(mean)))
     parts = np.concatenate([_parts(m, lv, seed, range(samples)[i : i + at_once]) for i in range(0, samples, at_once)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfvae._checks import check_finite
+from tfvae._checks import as_count, check_finite
 
 
 def active_units(posterior_means: Any, threshold: float = 0.01) -> int:
@@ -151,7 +151,7 @@ def bits_per_dimension(log_likelihood: Any, dimensions: int) -> np.ndarray:
         Float64 array of the shape of ``log_likelihood``.
 
     Raises:
-        ValueError: if ``dimensions`` is not positive.
+        ValueError: if ``dimensions`` is no positive integer.
 
     Source: van den Oord et al., "Pixel Recurrent Neural Networks" (2016), section 5.
 
@@ -161,9 +161,7 @@ def bits_per_dimension(log_likelihood: Any, dimensions: int) -> np.ndarray:
     >>> tfvae.metrics.bits_per_dimension(-128 * math.log(2), 64).item()
     2.0
     """
-    if not dimensions > 0:
-        raise ValueError(f"dimensions must be a positive number of elements, not {dimensions!r}.")
-    return -np.asarray(log_likelihood, np.float64) / (dimensions * math.log(2.0))
+    return -np.asarray(log_likelihood, np.float64) / (as_count(dimensions, "dimensions") * math.log(2.0))
 
 
 def as_mean_and_log_var(mean: Any, log_var: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -183,6 +181,6 @@ def _mean(values: Any, name: str) -> float:
 
 def _rows(values: Any, name: str) -> np.ndarray:
     array = np.asarray(values, np.float64)
-    if array.ndim != 2 or not len(array):
-        raise ValueError(f"{name} must have shape [N, D] with at least one example, not {list(array.shape)}.")
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"{name} must have shape [N, D], both at least 1, not {list(array.shape)}.")
     return array

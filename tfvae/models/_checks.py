@@ -122,6 +122,18 @@ def as_batch(x: Any, likelihood: Family) -> tf.Tensor:
     return x
 
 
+def as_latents(z: Any, posterior: Family) -> tf.Tensor:
+    """Return latents given to a method as a tensor ``[B, *latent]``."""
+    z = tf.convert_to_tensor(z)
+    posterior.check_event_shape(z.shape, "z")
+    if z.shape.rank is not None and z.shape.rank != 1 + len(posterior.event_shape):
+        raise ValueError(
+            f"z must have shape {['B', *posterior.event_shape]}, not {z.shape.as_list()}. For one z take z[None]; of "
+            "several draws for each example, reshape z to one axis of them all."
+        )
+    return z
+
+
 def check_input_shape(shape: Any, likelihood: Family) -> None:
     """Check what a model is to be built for: the shape of one tensor, ``(None, *event)``."""
     try:

@@ -9,17 +9,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfvae import evidence, objectives
-from tfvae._checks import as_count
+from tfvae import objectives
 from tfvae.distributions import Family, StandardNormal
 from tfvae.layers._kl_weight import WeightedKL
-from tfvae.layers._noise import NoiseState, as_seed_pair
+from tfvae.layers._noise import NoiseState
 from tfvae.models import _checks, _data, _export, _training
+from tfvae.models._inference import Inference
 from tfvae.models._trainer import Trainer
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class VAE(WeightedKL, Trainer):
+class VAE(Inference, WeightedKL, Trainer):
     r"""A variational autoencoder made of any Keras encoder and decoder.
 
     Maximises the evidence lower bound of every example, in nats,
@@ -120,74 +120,6 @@ class VAE(WeightedKL, Trainer):
         _checks.check_input_shape(input_shape, self.likelihood_family)
         for network, family in ((self.encoder, self.likelihood_family), (self.decoder, self.posterior_family)):
             network(keras.KerasTensor((None, *family.event_shape), self.compute_dtype), training=False)
-
-    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Return the mean of ``p(x|z)`` at the posterior mean, ``[B, *event]``. Adds no loss."""
-        q = self._posterior(x, training)
-        return self.likelihood_family.mean(self._likelihood(self.posterior_family.mean(q), training))
-
-    def posterior(self, x: Any) -> Any:
-        """Return ``q(z|x)``, a TFP distribution of batch shape ``[B]``."""
-        return self._posterior(_checks.as_batch(x, self.likelihood_family), training=False)
-
-    def prior(self) -> Any:
-        """Return ``p(z)``, a TFP distribution of batch shape ``[]``."""
-        return self._prior(_checks.dtype_of_parameters(self.encoder))
-
-    def likelihood(self, z: Any) -> Any:
-        """Return ``p(x|z)``, a TFP distribution of batch shape ``[B]``, for ``z`` of shape ``[B, *latent]``."""
-        return self._likelihood(tf.convert_to_tensor(z), training=False)
-
-    def elbo(self, x: Any, seed: Any = None) -> tf.Tensor:
-        """Return a one-sample estimate of the unweighted bound of every example, ``[B]``, in nats.
-
-        Args:
-            x: data ``[B, *event]``.
-            seed: an integer or two, for a reproducible result; None takes the model's own noise.
-
-        Raises:
-            ValueError: for data outside the support of the likelihood, NaN included, unless in a ``tf.function``.
-        """
-        x = _checks.as_tensor(x)
-        _checks.check_data(x, self.likelihood_family)
-        return self._terms(x, self._seed(seed), training=False).elbo
-
-    def log_likelihood(self, x: Any, num_samples: int = 1000, seed: Any = None) -> evidence.LogLikelihood:
-        """Estimate ``log p(x)`` of every example by importance sampling; see ``tfvae.evidence.importance_weighted``.
-
-        Args:
-            x: data ``[B, *event]``, any number of rows: they and the samples are worked off in blocks.
-            num_samples: number of importance samples per example.
-            seed: an integer or two, for a reproducible result; None takes the model's own noise.
-
-        Returns:
-            ``LogLikelihood(estimate, standard_error, effective_sample_size, pareto_k)``, each ``[B]`` and float64.
-
-        Raises:
-            ValueError: for data outside the support of the likelihood, NaN included.
-        """
-        return evidence.importance_weighted(self, _checks.as_tensor(x), num_samples=num_samples, seed=seed)
-
-    def sample(self, n: int, seed: Any = None) -> tf.Tensor:
-        """Return the mean of ``p(x|z)`` at ``n`` draws ``z ~ p(z)``, ``[n, *event]``.
-
-        For draws of ``x`` itself take ``vae.likelihood(vae.prior().sample(n)).sample()``.
-
-        Args:
-            n: number of draws.
-            seed: an integer or two, of which the low 32 bits count; None takes the model's own noise.
-        """
-        n = n if tf.is_tensor(n) else as_count(n, "n", at_least=0)
-        z = self.prior().sample(n, seed=tf.cast(self._seed(seed), tf.int32))
-        return self.likelihood_family.mean(self.likelihood(z))
-
-    def reconstruct(self, x: Any) -> tf.Tensor:
-        """Return the mean of ``p(x|z)`` at the posterior mean of ``z``, ``[B, *event]``, as ``predict`` does."""
-        return self(_checks.as_batch(x, self.likelihood_family), training=False)
-
-    def encode(self, x: Any) -> tf.Tensor:
-        """Return the posterior mean of ``z``, ``[B, *latent]``."""
-        return self.posterior_family.mean(self.posterior(x))
 
     def export(self, path: str | os.PathLike[str], ops: str = "stock") -> None:
         """Write the model to the folder ``path`` as a TensorFlow SavedModel, for use where tfvae is not installed.
@@ -355,27 +287,9 @@ class VAE(WeightedKL, Trainer):
         """Return the model that ``get_config`` described; the constructor validates every value."""
         config = dict(config)
         for part in ("encoder", "decoder", "posterior", "likelihood", "prior"):
-            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
+            if part in config:
+                config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
         return cls(**config)
-
-    def _posterior(self, x: tf.Tensor, training: bool | None) -> Any:
-        params = self.encoder(x, training=training)
-        return self.posterior_family(_checks.check_network_output(params, self.posterior_family, "encoder"))
-
-    def _prior(self, dtype: tf.DType) -> Any:
-        params = tf.zeros([0], dtype) if self.prior_params is None else tf.cast(self.prior_params, dtype)
-        return self.prior_family(params)
-
-    def _likelihood(self, z: tf.Tensor, training: bool | None) -> Any:
-        params = self.decoder(z, training=training)
-        return self.likelihood_family(_checks.check_network_output(params, self.likelihood_family, "decoder"))
-
-    def _terms(self, x: tf.Tensor, seed: tf.Tensor, training: bool) -> objectives.ElboTerms:
-        _checks.check_batch(x, self.likelihood_family)
-        q = self._posterior(x, training)
-        _checks.check_reparameterized(q)
-        with _training.losses_kept(self.encoder):
-            return objectives.elbo_terms(q, self._prior(q.dtype), lambda z: self._likelihood(z, training), x, seed=seed)
 
     def _loss(self, terms: objectives.ElboTerms, sample_weight: Any) -> tf.Tensor:
         """Return this replica's part of the loss, a mean over the global batch, and update the reported means."""
@@ -388,9 +302,6 @@ class VAE(WeightedKL, Trainer):
         for mean, values in zip(self._term_means, (terms.elbo, terms.reconstruction, terms.kl), strict=True):
             mean.update_state(values, sample_weight=weight)
         return _training.part_of_replica(weighted, added)
-
-    def _seed(self, seed: Any) -> tf.Tensor:
-        return self.noise.next_seed() if seed is None else as_seed_pair(seed)
 
     def _build_on(self, x: tf.Tensor) -> None:
         if not self.built:
