@@ -13,17 +13,17 @@ namespace TFVAE_ISA {
 
 // One Philox group gives four float or two double normals.
 template <class A>
-constexpr int kGroupSize = 4;
+inline constexpr int kGroupSize = 4;
 template <>
-constexpr int kGroupSize<double> = 2;
+inline constexpr int kGroupSize<double> = 2;
 
 // A chain is the groups that the 64-bit lanes of a vector hold, and gives two vectors of normals. Several are computed
 // round by round together: one alone would wait for its products.
 constexpr int kChainGroups = kLanes<VectorF64>;
 template <class A>
-constexpr int kChains = 4;
+inline constexpr int kChains = 4;
 template <>
-constexpr int kChains<double> = kStaged ? 2 : 4;
+inline constexpr int kChains<double> = kStaged ? 2 : 4;
 
 // Groups whose words are computed together, and the normals that they give.
 template <class A>

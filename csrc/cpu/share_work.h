@@ -8,8 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <shared_mutex>
+#include <thread>
 
 namespace tfvae {
 
@@ -22,20 +21,23 @@ class SharedLoop {
 
   // For helpers: takes pieces until none is left.
   void help() {
-    const std::shared_lock<std::shared_mutex> working(helpers_);
+    working_.fetch_add(1);
     take_pieces();
+    working_.fetch_sub(1);
   }
 
   // For the calling thread: takes pieces until none is left, and waits for the helpers that have begun. Those that have
   // not, because all threads of the pool are busy or wait themselves, are not needed.
   void run() {
     take_pieces();
-    // A helper has one piece left at most, and waking from a sleep takes longer than that.
-    for (int tries = 0; tries < kTriesPerPiece; ++tries) {
-      if (helpers_.try_lock()) return helpers_.unlock();
-      pause();
+    // A helper has one piece left at most, and waking from a sleep would take longer than that.
+    for (int tries = 0; working_.load() != 0; ++tries) {
+      if (tries < kTriesPerPiece) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
     }
-    const std::lock_guard<std::shared_mutex> nobody_works(helpers_);
   }
 
  private:
@@ -51,7 +53,8 @@ class SharedLoop {
 
   void take_pieces() {
     for (;;) {
-      const int64_t begin = next_.fetch_add(piece_, std::memory_order_relaxed);
+      // In one order with working_: who finds no piece left sees at work whoever took one.
+      const int64_t begin = next_.fetch_add(piece_);
       if (begin >= count_) return;
       (*body_)(begin, std::min(begin + piece_, count_));
     }
@@ -60,8 +63,7 @@ class SharedLoop {
   const int64_t count_, piece_;
   const std::function<void(int64_t, int64_t)>* const body_;
   std::atomic<int64_t> next_{0};
-  // Shared by those who work. A condition variable would ask for a newer libstdc++ than the rest does.
-  std::shared_mutex helpers_;
+  std::atomic<int> working_{0};  // Helpers.
 };
 
 // Calls body(begin, end) on pieces that make up [0, count) and returns when all are done. schedule(task) hands a task

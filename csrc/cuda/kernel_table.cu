@@ -21,6 +21,18 @@ int cuda_device_count() {
   return 0;
 }
 
+const char* is_usable_here(const void* data, bool* usable) {
+  cudaPointerAttributes found{};
+  int current = 0;
+  cudaError_t error = cudaGetDevice(&current);
+  if (error == cudaSuccess) error = cudaPointerGetAttributes(&found, data);
+  *usable = error == cudaSuccess && (found.type == cudaMemoryTypeManaged || found.type == cudaMemoryTypeHost ||
+                                     (found.type == cudaMemoryTypeDevice && found.device == current));
+  if (error == cudaSuccess) return nullptr;
+  cudaGetLastError();
+  return cudaGetErrorString(error);
+}
+
 const char* allocate_scratch(int64_t bytes, void* stream, void** scratch) {
   *scratch = nullptr;
   if (bytes == 0) return nullptr;

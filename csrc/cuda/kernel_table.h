@@ -47,6 +47,10 @@ const CudaKernel<Params>& cuda_kernel() {
 // The devices this process can use; 0 without a driver.
 int cuda_device_count();
 
+// Whether the current device can use what lies at an address: of its own memory, managed, or registered memory of the
+// host. Returns what CUDA says went wrong, or null.
+const char* is_usable_here(const void* data, bool* usable);
+
 // Memory in the order of the stream, for callers that have no allocator of their own. Returns what went wrong, or null.
 const char* allocate_scratch(int64_t bytes, void* stream, void** scratch);
 void free_scratch(void* scratch, void* stream);

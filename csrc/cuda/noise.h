@@ -21,9 +21,9 @@ TFVAE_DEVICE PhiloxStream stream_of(const DeviceSeed& seed) {
 
 // Normals of one Philox group.
 template <class A>
-constexpr int kGroupSize = 4;
+inline constexpr int kGroupSize = 4;
 template <>
-constexpr int kGroupSize<double> = 2;
+inline constexpr int kGroupSize<double> = 2;
 
 TFVAE_DEVICE void normals_of_group(uint64_t group, const PhiloxStream& stream, float* out) {
   const PhiloxWords<uint64_t> w = philox<uint64_t>(group, stream);

@@ -98,7 +98,7 @@ class Call {
 
   void take_prior() {
     p_->prior = PriorShape::kNone;
-    if (next_in_ == in_.size()) return;
+    if (next_in_ >= in_.size()) return;
     p_->prior = in_[next_in_].shape == shape_ ? PriorShape::kFull : PriorShape::kShared;
     prior_ = p_->prior == PriorShape::kFull ? shape_ : Shape{p_->columns};
     p_->prior_mean = input("prior_mean", prior_, value_);

@@ -3,12 +3,18 @@
 #define TFVAE_PYTHON_ARGUMENTS_H_
 
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <string>
+#include <vector>
 
 #include "csrc/core/storage.h"
 
 namespace tfvae {
+
+inline std::string show(const std::vector<int64_t>& shape) {
+  return pybind11::str(pybind11::tuple(pybind11::cast(shape)));
+}
 
 inline DType dtype_named(const std::string& dtype, const std::string& array) {
   if (dtype == "float16") return DType::kFloat16;

@@ -3,6 +3,7 @@
 #include "csrc/python/cuda.h"
 
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,11 @@ namespace tfvae {
 namespace {
 
 using Optional = std::optional<py::object>;
+
+void expect_success(const char* message) {
+  if (message == nullptr) return;
+  throw std::runtime_error(std::string("The kernel did not start on the GPU: ") + message + ".");
+}
 
 // The arguments of one call, checked as they are taken.
 class Arguments {
@@ -43,10 +49,12 @@ class Arguments {
       throw py::type_error("prior_mean and prior_log_var must be given together.");
     }
     if (prior_mean.has_value()) {
-      const bool full = DeviceArray("prior_mean", *prior_mean, stream_).shape == shape;
+      const DeviceArray& p = arrays_.emplace_back("prior_mean", *prior_mean, stream_);
+      const bool full = p.shape == shape;
       params->prior = full ? PriorShape::kFull : PriorShape::kShared;
       prior = full ? shape : Shape{shape.back()};
-      params->prior_mean = take("prior_mean", *prior_mean, prior, dtype);
+      p.expect(prior, dtype);
+      params->prior_mean = p.data;
       params->prior_log_var = take("prior_log_var", *prior_log_var, prior, dtype);
     }
   }
@@ -78,6 +86,15 @@ class Arguments {
     params->dprior_log_var = take_output("dprior_log_var", *dprior_log_var, prior, dtype);
   }
 
+  // Another device's memory would be an error like a wrong address; the default stream has the same number on all.
+  void expect_current_device() const {
+    for (const DeviceArray& array : arrays_) {
+      bool usable = true;
+      if (!array.is_empty()) expect_success(is_usable_here(array.data, &usable));
+      if (!usable) throw py::value_error(array.name + " must lie in the memory of the current CUDA device.");
+    }
+  }
+
   Shape shape, samples, sums, prior;
   std::string dtype, sum_dtype;
   DeviceSeed seed{};
@@ -94,14 +111,19 @@ class Arguments {
 };
 
 template <class Params>
-void run(const CudaKernel<Params>& kernel, const Params& params, const DeviceSeed& seed, uintptr_t stream_number) {
+void run(const CudaKernel<Params>& kernel, const Params& params, const Arguments& arguments, uintptr_t stream_number) {
+  arguments.expect_current_device();
   void* stream = reinterpret_cast<void*>(stream_number);
   void* scratch = nullptr;
-  const char* message = allocate_scratch(kernel.scratch_bytes(params), stream, &scratch);
-  if (message == nullptr) message = kernel.launch(params, seed, scratch, stream);
-  free_scratch(scratch, stream);
-  if (message != nullptr)
-    throw std::runtime_error(std::string("The kernel did not start on the GPU: ") + message + ".");
+  const char* message = nullptr;
+  {
+    // A launch may wait for work of the stream, as where its queue is full, and that for Python.
+    const py::gil_scoped_release release;
+    message = allocate_scratch(kernel.scratch_bytes(params), stream, &scratch);
+    if (message == nullptr) message = kernel.launch(params, arguments.seed, scratch, stream);
+    free_scratch(scratch, stream);
+  }
+  expect_success(message);
 }
 
 void reparameterize_kl(const py::object& mean, const py::object& log_var, const py::object& seed, const py::object& z,
@@ -112,7 +134,7 @@ void reparameterize_kl(const py::object& mean, const py::object& log_var, const 
   params.per_dimension = per_dimension;
   params.z = a.take_output("z", z, a.shape, a.dtype);
   params.kl = a.take_output("kl", kl, per_dimension ? a.shape : a.sums, a.sum_dtype);
-  run(cuda_kernels().forward, params, a.seed, stream);
+  run(cuda_kernels().forward, params, a, stream);
 }
 
 void reparameterize_kl_grad(const py::object& mean, const py::object& log_var, const py::object& seed,
@@ -126,7 +148,7 @@ void reparameterize_kl_grad(const py::object& mean, const py::object& log_var, c
   params.dz = a.take("dz", dz, a.shape, a.dtype);
   params.dkl = a.take("dkl", dkl, per_dimension ? a.shape : a.sums, a.sum_dtype);
   a.take_gradients(dmean, dlog_var, dprior_mean, dprior_log_var, &params);
-  run(cuda_kernels().backward, params, a.seed, stream);
+  run(cuda_kernels().backward, params, a, stream);
 }
 
 void reparameterize_log_ratio(const py::object& mean, const py::object& log_var, const py::object& seed,
@@ -137,7 +159,7 @@ void reparameterize_log_ratio(const py::object& mean, const py::object& log_var,
   params.num_samples = num_samples;
   params.z = a.take_output("z", z, a.samples, a.dtype);
   params.log_ratio = a.take_output("log_ratio", log_ratio, a.sums, a.sum_dtype);
-  run(cuda_kernels().log_ratio, params, a.seed, stream);
+  run(cuda_kernels().log_ratio, params, a, stream);
 }
 
 void reparameterize_log_ratio_grad(const py::object& mean, const py::object& log_var, const py::object& seed,
@@ -152,7 +174,7 @@ void reparameterize_log_ratio_grad(const py::object& mean, const py::object& log
   params.dz = a.take("dz", dz, a.samples, a.dtype);
   params.dlog_ratio = a.take("dlog_ratio", dlog_ratio, a.sums, a.sum_dtype);
   a.take_gradients(dmean, dlog_var, dprior_mean, dprior_log_var, &params);
-  run(cuda_kernels().log_ratio_grad, params, a.seed, stream);
+  run(cuda_kernels().log_ratio_grad, params, a, stream);
 }
 
 py::dict xla_handlers() {
@@ -169,8 +191,7 @@ void add_cuda(py::module_& parent) {
   py::module_ module = parent.def_submodule(
       "cuda",
       "The CUDA kernels on arrays in the memory of the current device (__dlpack__ or __cuda_array_interface__). "
-      "Outputs "
-      "are arguments; the work is put on `stream`, the address of a CUDA stream, and nothing waits for it.");
+      "Outputs are arguments; the work is put on `stream`, the address of a CUDA stream, and nothing waits for it.");
   const auto mean = py::arg("mean"), log_var = py::arg("log_var"), seed = py::arg("seed"), z = py::arg("z");
   const auto dz = py::arg("dz"), dmean = py::arg("dmean"), dlog_var = py::arg("dlog_var");
   const auto prior_mean = py::arg("prior_mean") = py::none(), prior_log_var = py::arg("prior_log_var") = py::none();

@@ -11,14 +11,13 @@
 #include <vector>
 
 #include "csrc/core/params.h"
+#include "csrc/python/arguments.h"
 
 namespace tfvae {
 
 namespace py = pybind11;
 
 using Shape = std::vector<int64_t>;
-
-inline std::string show(const Shape& shape) { return py::str(py::tuple(py::cast(shape))); }
 
 // DLPack's structures, as its specification lays them out in memory.
 struct DlTensor {
@@ -45,8 +44,9 @@ struct DeviceArray {
 
   // stream: the one that the array will be used on.
   DeviceArray(const char* name_in, const py::object& object, uintptr_t stream) : name(name_in) {
-    if (py::hasattr(object, "__cuda_array_interface__")) {
-      take_interface(object);
+    const py::object interface = py::getattr(object, "__cuda_array_interface__", py::none());
+    if (!interface.is_none()) {
+      understood([&] { take_interface(object, interface); });
     } else if (py::hasattr(object, "__dlpack__") && py::hasattr(object, "__dlpack_device__")) {
       take_dlpack(object, stream);
     } else {
@@ -63,9 +63,30 @@ struct DeviceArray {
     if (dtype != expected_dtype) throw py::type_error(name + " must be " + expected_dtype + ", not " + dtype + ".");
   }
 
+  bool is_empty() const { return std::find(shape.begin(), shape.end(), 0) != shape.end(); }
+
  private:
+  // Takes what has other types or fewer parts than it should for what it is: no array.
+  template <class Read>
+  void understood(Read read) const {
+    const auto complain = [this] {
+      throw py::type_error(name +
+                           " must be an array on a CUDA device: its __cuda_array_interface__ or __dlpack_device__ is "
+                           "not as these are defined.");
+    };
+    try {
+      read();
+    } catch (const py::cast_error&) {
+      complain();
+    } catch (const py::error_already_set& error) {
+      if (!error.matches(PyExc_TypeError) && !error.matches(PyExc_IndexError)) throw;
+      complain();
+    }
+  }
+
   void take_dlpack(const py::object& object, uintptr_t stream) {
-    const int device_type = object.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int>();
+    int device_type = 0;
+    understood([&] { device_type = object.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int>(); });
     if (device_type != kDlCuda && device_type != kDlCudaManaged) {
       throw py::value_error(name + " must be on a CUDA device, not on one of DLPack's type " +
                             std::to_string(device_type) + ".");
@@ -86,8 +107,7 @@ struct DeviceArray {
           tensor->bits / 8);
   }
 
-  void take_interface(const py::object& object) {
-    const py::dict interface = object.attr("__cuda_array_interface__");
+  void take_interface(const py::object& object, const py::dict& interface) {
     for (const char* key : {"shape", "typestr", "data"}) {
       if (interface.contains(key)) continue;
       throw py::type_error(name + " must be an array on a CUDA device: its __cuda_array_interface__ has no " + key +
@@ -115,8 +135,13 @@ struct DeviceArray {
 
   // strides: in units of which `unit` make an element; none for an array that is contiguous by definition.
   void check(const Shape& strides, int64_t unit, int64_t element_bytes) const {
-    const int64_t smallest = shape.empty() ? 0 : *std::min_element(shape.begin(), shape.end());
-    if (smallest < 0) throw py::value_error(name + " must have no negative size, not " + show(shape) + ".");
+    int64_t bytes = sizeof(double);  // At most, of the elements of all axes that have any.
+    for (int64_t size : shape) {
+      if (size < 0) throw py::value_error(name + " must have no negative size, not " + show(shape) + ".");
+      if (size > 0 && __builtin_mul_overflow(bytes, size, &bytes)) {
+        throw py::value_error(name + " must have fewer than 2**60 elements, not " + show(shape) + ".");
+      }
+    }
     if (element_bytes > 0 && reinterpret_cast<uintptr_t>(data) % element_bytes != 0) {
       throw py::value_error(name + " must be aligned: its elements of " + std::to_string(element_bytes) +
                             " bytes are at no multiple of that. Copy it.");
@@ -127,8 +152,7 @@ struct DeviceArray {
     for (size_t i = shape.size(); is_contiguous && i-- > 0; expected *= shape[i]) {
       is_contiguous = shape[i] <= 1 || strides[i] == expected;
     }
-    const bool is_empty = !shape.empty() && smallest == 0;
-    if (!is_contiguous && !is_empty) throw py::value_error(name + " must be contiguous.");
+    if (!is_contiguous && !is_empty()) throw py::value_error(name + " must be contiguous.");
   }
 };
 

@@ -79,8 +79,6 @@ py::dtype sum_dtype(DType dtype) { return py::dtype(dtype == DType::kFloat64 ? "
 
 std::vector<py::ssize_t> shape_of(const py::array& array) { return {array.shape(), array.shape() + array.ndim()}; }
 
-std::string show(const std::vector<py::ssize_t>& shape) { return py::str(py::tuple(py::cast(shape))); }
-
 void expect(const char* name, const py::array& array, const std::vector<py::ssize_t>& shape, const py::dtype& dtype) {
   if (shape_of(array) != shape) {
     throw py::value_error(std::string(name) + " must have shape " + show(shape) + ", not " + show(shape_of(array)) +
@@ -288,6 +286,9 @@ void stream(const std::vector<py::array>& sources, const std::vector<py::array>&
     if (bytes < 0) bytes = array.nbytes();
     if (array.nbytes() != bytes || !(array.flags() & py::array::c_style)) {
       throw py::value_error("every array must be contiguous and of one size in bytes.");
+    }
+    if (array.dtype().attr("hasobject").cast<bool>() || reinterpret_cast<uintptr_t>(array.data()) % 8 != 0) {
+      throw py::value_error("every array must be of numbers, and begin at a multiple of 8 bytes.");
     }
   };
   for (const py::array& array : sources) add(array), from.push_back(static_cast<const uint64_t*>(array.data()));

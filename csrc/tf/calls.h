@@ -37,9 +37,9 @@ absl::Status get_attributes(tensorflow::OpKernelConstruction* context, CallAttri
 
 // Of a gradient op: the name of the second of the gradients that it takes, and whose shape that has.
 template <class Params>
-constexpr const char* kUpstreamSumIs[] = {"dkl", "the shape of kl"};
+inline constexpr const char* kUpstreamSumIs[2] = {"dkl", "the shape of kl"};
 template <>
-constexpr const char* kUpstreamSumIs<LogRatioGradParams>[] = {"dlog_ratio", "the shape of log_ratio"};
+inline constexpr const char* kUpstreamSumIs<LogRatioGradParams>[2] = {"dlog_ratio", "the shape of log_ratio"};
 
 // Inputs of every op: mean, log_var, seed, of a gradient op the two upstream gradients, then the prior, if any.
 constexpr size_t kSeed = 2, kUpstreamSum = 4;

@@ -9,6 +9,7 @@
 #include "csrc/cpu/dispatch.h"
 #include "csrc/cpu/run.h"
 #include "tests/cpp/emulated_grid.h"
+#include "tests/cpp/guarded_values.h"
 #include "tests/cpp/reserved.h"
 
 namespace tfvae {
@@ -21,50 +22,6 @@ using namespace cuda_emulated;
 const Device kSmall = {{90, 64, 2, 4}, 1};
 
 const DType kDTypes[] = {DType::kFloat16, DType::kBFloat16, DType::kFloat32, DType::kFloat64};
-
-int64_t bytes_of(DType dtype) { return dtype == DType::kFloat64 ? 8 : dtype == DType::kFloat32 ? 4 : 2; }
-
-double value_at(DType dtype, const void* data, int64_t i) {
-  return with_type(dtype, [&](auto type) {
-    return static_cast<double>(widen(static_cast<const typename decltype(type)::T*>(data)[i]));
-  });
-}
-
-// Values of a type in memory that starts at a multiple of 16 bytes, or `shift` elements behind one.
-class Values {
- public:
-  Values(DType dtype, int64_t count, int shift = 0)
-      : dtype_(dtype), count_(count), shift_(shift), lines_((count + shift) * bytes_of(dtype) / 16 + 2) {}
-
-  static Values random(DType dtype, int64_t count, double scale, unsigned seed, int shift) {
-    Values values(dtype, count, shift);
-    std::mt19937 random(seed);
-    std::uniform_real_distribution<double> uniform(-scale, scale);
-    for (int64_t i = 0; i < count; ++i) values.set(i, uniform(random));
-    return values;
-  }
-
-  void* data() { return reinterpret_cast<char*>(lines_.data()) + shift_ * bytes_of(dtype_); }
-  int64_t size() const { return count_; }
-  double at(int64_t i) { return value_at(dtype_, data(), i); }
-
- private:
-  struct alignas(16) Line {
-    unsigned char bytes[16];
-  };
-
-  void set(int64_t i, double x) {
-    with_type(dtype_, [&](auto type) {
-      using T = typename decltype(type)::T;
-      static_cast<T*>(data())[i] = narrow<T>(static_cast<Arithmetic<T>>(x));
-    });
-  }
-
-  DType dtype_;
-  int64_t count_;
-  int shift_;
-  std::vector<Line> lines_;
-};
 
 DType sum_type(DType dtype) { return dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32; }
 
@@ -184,6 +141,7 @@ Outputs on_grid(const Case& c, Inputs* in, const Device& device, Order order, in
   Outputs out = outputs_of<Operation>(c);
   const int launched = emulate<Operation>(params_of(Operation(), c, in, &out), device, order);
   if (kernels != nullptr) *kernels = launched;
+  for (Values& values : out.values) EXPECT_TRUE(values.is_intact()) << c.show() << ": written beside an output";
   return out;
 }
 
@@ -299,7 +257,7 @@ TEST(CudaKernels, DivisionIsExact) {
 const int64_t kHuge[][2] = {
     {1, (int64_t(1) << 31) + 4099}, {1, (int64_t(1) << 32) + 77}, {(int64_t(1) << 32) / 3 + 5, 3}};
 
-TEST(CudaKernels, UnitsAndStepsCoverHugeTensors) {
+TEST(CudaKernels, UnitsCoverHugeTensorsAndStepsReachTheirEnd) {
   const Tuning& tuning = kTunings[3];
   for (const auto& shape : kHuge) {
     const int64_t rows = shape[0], columns = shape[1], elements = rows * columns;
@@ -328,6 +286,27 @@ TEST(CudaKernels, UnitsAndStepsCoverHugeTensors) {
       }
       EXPECT_EQ(last, packets - 1);
       EXPECT_GT(taken, 0);
+    }
+  }
+}
+
+TEST(CudaKernels, StepsTakeEveryPacketOnce) {
+  std::mt19937 random(5);
+  const auto up_to = [&](int most) { return static_cast<int64_t>(1 + random() % most); };
+  for (int i = 0; i < 3000; ++i) {
+    const int64_t rows = up_to(300), columns = up_to(60), most_steps = up_to(8), blocks = up_to(40);
+    const int packet = 1 << random() % 4, width = static_cast<int>(8 * up_to(4));
+    const int64_t packets = ceil_divide(rows * columns, packet);
+    for (const Steps& s : {flat_steps(packets, width, most_steps, blocks),
+                           column_steps(rows, columns, packet, width, most_steps, blocks)}) {
+      std::vector<int> taken(packets);
+      for (int64_t block = 0; block < s.strips * s.groups; ++block) {
+        for (int x = 0; x < width; ++x) {
+          const Walk walk = walk_of(s, block, x);
+          for (int64_t p = walk.first; p < walk.end; p += walk.step) ++taken.at(p);
+        }
+      }
+      ASSERT_EQ(taken, std::vector<int>(packets, 1)) << rows << "x" << columns << " by " << packet << ", " << width;
     }
   }
 }

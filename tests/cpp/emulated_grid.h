@@ -1,6 +1,7 @@
 // Runs the CUDA kernels on the host, as they are: every thread of a block is a context of its own with its own stack,
 // and a barrier or a shuffle hands on to the next. Shared memory is full of NaNs at first. Where threads of a block do
-// not meet at the same barriers the run fails. Included behind a definition of TFVAE_ISA.
+// not meet at the same barriers, or write behind their shared memory, the run fails. Included behind a definition of
+// TFVAE_ISA.
 #ifndef TFVAE_TESTS_CPP_EMULATED_GRID_H_
 #define TFVAE_TESTS_CPP_EMULATED_GRID_H_
 
@@ -25,11 +26,13 @@ class EmulatedBlock {
 
   EmulatedBlock(int threads, int shared_bytes, Order order)
       : order_(order),
-        shared_(shared_bytes / 16 + 1),
+        shared_bytes_(shared_bytes),
+        shared_(shared_bytes / 16 + 2),
         contexts_(threads),
         states_(threads),
         slots_{std::vector<double>(threads), std::vector<double>(threads)},
         shuffles_(threads) {
+    if (shared_bytes > kMostShared) throw std::logic_error("more shared memory than a launch may ask for");
     std::memset(static_cast<void*>(shared_.data()), 0xff, shared_.size() * sizeof(shared_[0]));
   }
 
@@ -48,6 +51,10 @@ class EmulatedBlock {
         if (state != states_[0]) throw std::logic_error("threads of a block are at different barriers");
       }
       done = states_[0] == State::kDone;
+    }
+    const auto* all = static_cast<const unsigned char*>(shared());
+    for (size_t i = shared_bytes_; i < shared_.size() * sizeof(shared_[0]); ++i) {
+      if (all[i] != 0xff) throw std::logic_error("written behind the shared memory that was asked for");
     }
   }
 
@@ -71,6 +78,7 @@ class EmulatedBlock {
 
  private:
   static constexpr size_t kStackSize = 1 << 16;
+  static constexpr int kMostShared = 48 << 10;  // Without an attribute of the kernel's own.
   struct alignas(16) Line {
     unsigned char bytes[16];
   };
@@ -102,6 +110,7 @@ class EmulatedBlock {
 
   static inline EmulatedBlock* active_ = nullptr;
   Order order_;
+  int shared_bytes_;
   std::vector<Line> shared_;
   std::vector<ucontext_t> contexts_;
   std::vector<State> states_;

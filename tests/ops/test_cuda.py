@@ -143,6 +143,12 @@ def test_device_arrays_are_checked(module):
         (lambda: run(OnDevice((2, 4), ""), x, seed, z=x, kl=kl), TypeError, "float64, not of type ''"),
         (lambda: run(OnDevice((2, 4), "<f"), x, seed, z=x, kl=kl), TypeError, "float64, not of type '<f'"),
         (lambda: run(OnDevice((2, 4), "<f16"), x, seed, z=x, kl=kl), TypeError, "float64, not of type '<f16'"),
+        (lambda: run(OnDevice(None, "<f4"), x, seed, z=x, kl=kl), TypeError, "is not as these are defined"),
+        (lambda: run(OnDevice((2, 4), "<f4", data=()), x, seed, z=x, kl=kl), TypeError, "is not as these are defined"),
+        (lambda: run(OnDevice((2, 4), "<f4", data=4096), x, seed, z=x, kl=kl), TypeError, "is not as these are"),
+        (lambda: run(OnDevice((2, 4), "<f4", data=(-8, False)), x, seed, z=x, kl=kl), TypeError, "is not as these are"),
+        (lambda: run(OnDevice((2**40, 2**40), "<f4"), x, seed, z=x, kl=kl), ValueError, r"fewer than 2\*\*60 elements"),
+        (lambda: run(OnDevice((2**40, 2**40, 0), "<f4"), x, seed, z=x, kl=kl), ValueError, r"fewer than 2\*\*60"),
         (lambda: run(without_data, x, seed, z=x, kl=kl), TypeError, "its __cuda_array_interface__ has no data"),
         (lambda: run(x, x, seed, z=read_only, kl=kl), ValueError, "z is written to, and must not be read-only"),
     ]

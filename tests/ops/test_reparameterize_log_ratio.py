@@ -196,12 +196,27 @@ def test_bad_arguments_are_refused_by_name(backend):
             reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=wrong)
     with pytest.raises(ValueError, match=r"num_samples must be below 2\*\*63"):
         reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2**70)
+    with pytest.raises(ValueError, match=r"num_samples is \d+, of which z of a mean of shape .* 2\*\*60 elements or"):
+        reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2**59)
     with pytest.raises(TypeError, match="stop_density_gradient must be True or False"):
         reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=1, stop_density_gradient="yes")
     with pytest.raises(ValueError, match=r"seed must have shape \[2\], not \[3\]"):
         reparameterize_log_ratio(mean, mean, seed=[1, 2, 3], num_samples=1)
     with pytest.raises(ValueError, match="log_var must have the shape of mean"):
         reparameterize_log_ratio(mean, mean[:, :2], seed=SEED, num_samples=1)
+
+
+def test_more_draws_than_memory_has_addresses(backend):
+    """Inside XLA, where the process would end if the kernel did not look, as where tensors are real."""
+    for jit_compile in (False, True):
+
+        @tf.function(input_signature=[tf.TensorSpec([None])], jit_compile=jit_compile, autograph=False)
+        def many(mean):
+            return reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2**59)
+
+        if backend == "native":
+            with pytest.raises(tf.errors.InvalidArgumentError, match="z would have too many elements"):
+                many(tf.ones([4]))
 
 
 def test_unknown_shapes_in_a_function(backend, rng):

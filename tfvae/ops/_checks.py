@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfvae._checks import as_count
+
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 _NAMES = ", ".join(dtype.name for dtype in DTYPES)
 
@@ -93,6 +95,17 @@ def as_flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, not {value!r}.")
     return bool(value)
+
+
+def as_num_samples(value: Any, mean: tf.Tensor) -> int:
+    """Return the number of draws; of more elements than memory can address XLA would make no error."""
+    num_samples, elements = as_count(value, "num_samples"), mean.shape.num_elements()
+    if elements is not None and num_samples * elements >= 2**60:
+        raise ValueError(
+            f"num_samples is {num_samples}, of which z of a mean of shape {_show(mean.shape)} would have 2**60 "
+            "elements or more. Take fewer."
+        )
+    return num_samples
 
 
 def at_run_time(mean: tf.Tensor, log_var: tf.Tensor, prior: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Operation]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfvae._checks import as_count
 from tfvae.ops import _backend, _checks, _kernels, _reference
 
 
@@ -64,7 +63,7 @@ def reparameterize_log_ratio(
     mean, log_var = _checks.as_parameters(mean, log_var)
     prior = _checks.as_prior(prior_mean, prior_log_var, mean)
     seed = _checks.as_seed(seed)
-    num_samples = as_count(num_samples, "num_samples")
+    num_samples = _checks.as_num_samples(num_samples, mean)
     stop_density_gradient = _checks.as_flag("stop_density_gradient", stop_density_gradient)
     if _backend.in_use() == "native":
         return _kernels.reparameterize_log_ratio(mean, log_var, prior, seed, num_samples, stop_density_gradient)
