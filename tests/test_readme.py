@@ -58,14 +58,34 @@ def test_commands_are_those_of_ci():
     assert (parsed.data, parsed.output) == ("digits", "runs/digits")
 
 
-@pytest.mark.parametrize(
-    "page", sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-)
+def prose(path):
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(path):
+    """The names of a page's headings in links: lower case, without punctuation, blanks as hyphens."""
+    headings = re.findall(r"^#+ (.*)$", prose(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_relative_links_exist(page):
-    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("http://", "https://", "#"))]
-    missing = [link for link in links if not (ROOT / page).parent.joinpath(link.split("#")[0]).exists()]
-    assert not missing
+    links = re.findall(r"\]\(([^)\s]+)\)", prose(ROOT / page))
+    for link in links:
+        if not link.startswith(("http://", "https://")):
+            name, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / name if name else ROOT / page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_items_of_lists_begin_lines(page):
+    assert not re.findall(r"^.*\S - \*\*.*$", prose(ROOT / page), flags=re.MULTILINE)
 
 
 def sources():
