@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfvae
-from tfvae.callbacks import PosteriorCollapse
+from tfvae.callbacks import EvidenceDecomposition, PosteriorCollapse
 from tfvae.distributions import DiagonalNormal, Family, Normal
 from tfvae.distributions._tfp import tfd
 
@@ -50,6 +50,16 @@ def test_all_dimensions_in_use(all_used, x):
     )
 
 
+@pytest.mark.parametrize("callback", [PosteriorCollapse, EvidenceDecomposition])
+def test_held_out_data_are_checked_before_an_epoch_is_spent(none_used, x, callback):
+    steps = int(none_used.optimizer.iterations.numpy())
+    with pytest.raises(ValueError, match=r"ends in \[4\], the event shape of Normal"):
+        none_used.fit(x[:8], callbacks=[callback(x[:8, :3])], verbose=0)
+    with pytest.raises(ValueError, match="Normal expects values that are finite real numbers; 1 of 32 values is not"):
+        none_used.fit(x[:8], callbacks=[callback(np.where(np.arange(32).reshape(8, 4) == 5, np.nan, x[:8]))], verbose=0)
+    assert int(none_used.optimizer.iterations.numpy()) == steps
+
+
 class Halved(DiagonalNormal):
     """A diagonal Gaussian that remembers no log-variances."""
 
@@ -67,13 +77,16 @@ def test_families_of_diagonal_gaussians_need_not_remember_log_variances(none_use
     np.testing.assert_allclose(rate, [expected], rtol=1e-5)  # float32
 
 
-def test_an_encoder_that_is_not_finite_is_no_collapse(none_used, x):
+def test_an_encoder_that_is_not_finite_is_no_collapse(make_vae, x):
+    vae = make_vae(0)
+    kernel, bias = vae.encoder.get_weights()
+    vae.encoder.set_weights([1e3 * kernel, bias])
     data = x[:100].copy()
-    data[[3, 70]] = np.nan
+    data[[3, 70]] = 1e38  # Finite, as held-out data have to be; what the encoder makes of it is not.
     watch = PosteriorCollapse(data)
     told_at_the_end = r"not finite for 2 of 100 held-out examples, so nothing can be told .*lower the learning rate\."
     with pytest.warns(UserWarning, match=told_at_the_end) as told:
-        history = run(none_used, watch, epochs=5)
+        history = run(vae, watch, epochs=5)
     assert len(told) == 1
     np.testing.assert_array_equal(list(history.values()), np.full([3, 5], np.nan))
 

@@ -24,12 +24,22 @@ class MixturePrior:
         return tfd.MultivariateNormalDiag(z, np.ones([1]))
 
 
+class MixtureOfEachDimension(MixturePrior):
+    """The same prior, as a mixture for every dimension."""
+
+    def prior(self):
+        components = tfd.Normal(np.array([[-2.0, 2.0]]), np.ones([1, 2]))
+        mixture = tfd.MixtureSameFamily(tfd.Categorical(probs=np.full([1, 2], 0.5)), components)
+        return tfd.Independent(mixture, 1)
+
+
 @pytest.mark.parametrize(
     ("model", "value", "log_p"),
     [
         (exact.GammaPoisson(3.0, 2.0), 4.0, -2.9027943),  # the oracle's digits, here and next
         (exact.BetaBernoulli(2.0, 3.0), 1.0, -0.9162907),
         (MixturePrior(), [0.0], -2.2655121),  # -1 - log(4 pi) / 2
+        (MixtureOfEachDimension(), [0.0], -2.2655121),
         (LogGamma(), 0.0, -8.3348716),  # TFP's own test of its annealing; lgamma(5) - 5 log 10
     ],
 )

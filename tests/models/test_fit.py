@@ -135,7 +135,11 @@ def test_sample_weights_as_keras_counts_them(make_vae, x):
     np.testing.assert_allclose([history["loss"][0], history["val_loss"][0]], [loss, loss], rtol=1e-5)
     column = dataset(x[:10], np.zeros(10), weight[:, None])
     np.testing.assert_allclose(vae.evaluate(column, verbose=0, return_dict=True)["loss"], loss, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"sample_weight must have shape \[B\]"):
+    with pytest.raises(
+        ValueError, match=r"sample_weight must have shape \[B\], one weight per example, not \[None, 3\]"
+    ):
+        vae.evaluate(dataset(x[:10], np.zeros(10), np.ones([10, 3])), verbose=0)
+    with pytest.raises(ValueError, match=r"sample_weight must have shape \[N\]"):
         vae.train_on_batch(x[:10], np.zeros(10), sample_weight=np.ones([10, 3]))
 
 

@@ -32,6 +32,73 @@ def test_several_inputs_are_refused_with_the_way_to_go(make_vae, x, inputs):
         vae.fit(inputs(x), verbose=0)
 
 
+def test_weights_in_a_column_and_in_a_row_take_turns(make_vae, x):
+    vae = make_vae()
+    vae.compile("sgd")
+    weight = np.linspace(0.5, 1.5, len(x), dtype=np.float32)
+    column, vector, again = (
+        vae.evaluate(x, sample_weight=w, return_dict=True, verbose=0)["reconstruction"]
+        for w in (weight[:, None], weight, weight[:, None])
+    )
+    # The same weighted mean, of one draw of noise each.
+    assert column == pytest.approx(vector, rel=0.2)
+    assert column == pytest.approx(again, rel=0.2)
+    for w in (weight[:, None], weight):
+        vae.fit(x, sample_weight=w, verbose=0)
+    for wrong in (np.ones([len(x), 2]), np.float32(1.0)):
+        with pytest.raises(ValueError, match=r"sample_weight must have shape \[N\], one weight per example, not"):
+            vae.fit(x, sample_weight=wrong, verbose=0)
+
+
+def test_shapes_are_checked_after_a_good_fit_too(make_vae, x):
+    """When Keras has traced for any shape."""
+    vae = make_vae()
+    vae.compile("sgd")
+    single = tf.data.Dataset.from_tensor_slices(x)
+    for _ in range(2):
+        vae.fit(x, verbose=0)
+        vae.predict(x, verbose=0)
+        for wrong, shape in ((x[0], r"\[6\]"), (single, r"\[6\]"), (x[:, :, None], r"\[48, 6, 1\]")):
+            methods = (vae.fit, vae.evaluate) if wrong is single else (vae.fit, vae.evaluate, vae.predict)
+            for method in methods:
+                with pytest.raises(ValueError, match=rf"The data must have (a )?shape .*not {shape}"):
+                    method(wrong, verbose=0)
+    with pytest.raises(ValueError, match=r"tf\.data\.Dataset of single examples wants \.batch\(64\)"):
+        vae.fit(single, verbose=0)
+
+
+def test_data_of_unknown_rank_are_trained_on(make_vae, x):
+    def batches():
+        yield from (x[:20], x[20:])
+
+    unknown = tf.data.Dataset.from_generator(batches, output_signature=tf.TensorSpec(None, tf.float32))
+    unknown = unknown.apply(tf.data.experimental.assert_cardinality(2))
+    vae = make_vae()
+    vae.compile("sgd")
+    assert np.isfinite(vae.fit(unknown, shuffle=False, verbose=0).history["elbo"]).all()
+
+
+def test_data_sets_and_generators_are_no_data_of_methods(make_vae, x):
+    vae = make_vae()
+    data = tf.data.Dataset.from_tensor_slices(x).batch(8)
+    for wrong in (data, (row for row in x), None):
+        for method in (vae.elbo, vae.encode, vae.reconstruct, vae.posterior, vae.log_likelihood):
+            with pytest.raises(TypeError, match=r"x must be an array of examples, \[B, \*event\], not"):
+                method(wrong)
+    with pytest.raises(ValueError, match=r"not a _BatchDataset.*np\.concatenate\(list\(x\.as_numpy_iterator\(\)\)\)"):
+        tfvae.evidence.decompose(vae, data)
+    with pytest.raises(TypeError, match="x must be real numbers, not complex64"):
+        vae.encode(x.astype(np.complex64))
+
+
+def test_class_weight_of_one_batch_needs_classes(make_vae, x):
+    vae = make_vae()
+    vae.compile("sgd")
+    with pytest.raises(ValueError, match="class_weight needs the classes of the examples"):
+        vae.train_on_batch(x, class_weight={0: 1.0})
+    assert np.isfinite(vae.train_on_batch(x, np.zeros(len(x)), class_weight={0: 2.0})[0])
+
+
 def test_sparse_data_are_refused_with_the_remedy(make_vae, x):
     vae = make_vae()
     vae.compile("adam")

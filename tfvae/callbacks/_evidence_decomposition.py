@@ -7,6 +7,7 @@ from typing import Any
 from tfvae import evidence
 from tfvae._checks import as_count
 from tfvae.callbacks._held_out import HeldOutCallback
+from tfvae.evidence._joint import Joint
 from tfvae.layers._noise import as_python_seed
 
 _PARTS = ("log_evidence", "elbo", "gap", "amortisation_gap", "approximation_gap")
@@ -54,6 +55,11 @@ class EvidenceDecomposition(HeldOutCallback):
         super().__init__(x_val, every)
         self.num_samples = as_count(num_samples, "num_samples")
         self.seed = as_python_seed(seed, type(self).__name__) or 0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Check the data, and that the evidence of such a model can be decomposed."""
+        super().on_train_begin(logs)
+        Joint(self.model, "EvidenceDecomposition")
 
     def look(self) -> dict[str, float]:
         """Return the means over the examples and their errors."""

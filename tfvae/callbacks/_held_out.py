@@ -29,6 +29,13 @@ class HeldOutCallback(keras.callbacks.Callback):
         self.every = as_count(every, "every")
         self.is_fresh = True  # Whether the epoch that ended last was looked at.
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Check that the data are those of the model, before an epoch is spent."""
+        likelihood = getattr(self.model, "likelihood_family", None)
+        if likelihood is not None:
+            likelihood.check_data_shape(self.x_val.shape)
+            likelihood.check_support(self.x_val)
+
     def look(self) -> dict[str, float]:
         """Return a number for each of ``names``."""
         raise NotImplementedError

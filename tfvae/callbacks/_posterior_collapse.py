@@ -80,7 +80,8 @@ class PosteriorCollapse(HeldOutCallback):
         self._told = self._to_tell = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Check that the KL of every dimension is known."""
+        """Check the data, and that the KL of every dimension is known."""
+        super().on_train_begin(logs)
         posterior, prior = (getattr(self.model, f"{name}_family", None) for name in ("posterior", "prior"))
         if not (isinstance(posterior, DiagonalNormal) and isinstance(prior, StandardNormal)):
             raise ValueError(

@@ -24,7 +24,9 @@ class Family:
     Half-precision parameters are cast to float32, so distributions compute in float32 or float64.
 
     To add a family, subclass this with ``parameters_per_element``, ``support``, ``make`` and, if values can be outside
-    the support, ``is_supported``; decorate it with ``keras.saving.register_keras_serializable``.
+    the support, ``is_supported``; where TFP knows no mean also ``mean``. Decorate it with
+    ``keras.saving.register_keras_serializable``. A family holds no variables, which would be neither trained nor saved:
+    what is to be learned are its parameters.
 
     Args:
         event_shape: shape of one event (without batch axes), a positive integer or a sequence of them.
@@ -63,8 +65,18 @@ class Family:
         return np.isfinite(x)
 
     def mean(self, distribution: Any) -> tf.Tensor:
-        """Return the mean of a distribution of this family, ``[..., *event_shape]`` unless the family says else."""
-        return distribution.mean()
+        """Return the mean of a distribution of this family, ``[..., *event_shape]`` unless the family says else.
+
+        Raises:
+            NotImplementedError: if TFP knows no mean: training and scoring do without, reconstructing does not.
+        """
+        try:
+            return distribution.mean()
+        except NotImplementedError as error:
+            raise NotImplementedError(
+                f"TFP knows no mean of {distribution.name}, which is what {type(self).__name__} is to give as a "
+                f"reconstruction or sample. Override mean() of {type(self).__name__}, by the mode, say."
+            ) from error
 
     def __call__(self, params: Any) -> Any:
         """Return the TFP distribution with the parameters ``params``.

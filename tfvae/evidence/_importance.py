@@ -35,9 +35,9 @@ class LogLikelihood(NamedTuple):
 
     ``estimate`` in nats; ``standard_error`` of it in nats (delta method; infinite for a single sample);
     ``effective_sample_size`` between 1 and the number of samples: far below it, neither of the two is to be trusted.
-    ``pareto_k`` is the shape of the weights' tail: above 0.7 it is so heavy that they are not to be trusted either. It
-    is NaN for fewer than 25 samples, ``-inf`` where the largest weights are all equal, and ``inf`` where hardly any is
-    more than nothing beside the largest.
+    ``pareto_k`` is the shape of the weights' tail: above 0.7 it is so heavy that they are not to be trusted either, nor
+    those of examples like it, whose draws may have missed the tail. It is NaN for fewer than 25 samples, ``-inf`` where
+    the largest weights are all equal, and ``inf`` where hardly any is more than nothing beside the largest.
 
     Example:
 

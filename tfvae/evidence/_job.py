@@ -106,6 +106,11 @@ def make_job(
             f"{name} works on the values of x, block by block, which are not known inside a tf.function. Call it "
             "outside; in a graph take tfvae.VAE.elbo."
         )
+    if isinstance(x, tf.data.Dataset):
+        raise ValueError(
+            f"x must be an array of examples, [N, *event], not a {type(x).__name__}. Of one that gives batches of x "
+            "alone take np.concatenate(list(x.as_numpy_iterator()))."
+        )
     if isinstance(x, dict) or np.ndim(x) == 0:
         raise ValueError("x must be an array of examples, [N, *event]. For one example take x[None].")
     if hasattr(x, "toarray"):

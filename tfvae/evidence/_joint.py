@@ -72,6 +72,8 @@ class Joint:
 
 def _event_space_bijector(p: Any) -> Any:
     """Return TFP's bijector onto the support of ``p``, or None; of a mixture, where TFP has none, of its components."""
+    if isinstance(p, tfd.Independent):
+        return _event_space_bijector(p.distribution)
     if not isinstance(p, tfd.MixtureSameFamily):
         return p.experimental_default_event_space_bijector()
     bijector = p.components_distribution.experimental_default_event_space_bijector()

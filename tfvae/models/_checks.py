@@ -29,6 +29,22 @@ def check_families(**families: Any) -> None:
                 f"{name} must be a family such as tfvae.distributions.Normal(event_shape), not {family!r}. "
                 "For another distribution of TensorFlow Probability, subclass tfvae.distributions.Family."
             )
+        if not isinstance(family, keras.layers.Layer):
+            _check_holds_no_variables(name, family)
+
+
+def _check_holds_no_variables(name: str, family: Family) -> None:
+    """Refuse what would be neither trained nor saved."""
+    for attribute, held in vars(family).items():
+        for value in tf.nest.flatten(held):
+            variable = isinstance(value, (tf.Variable, keras.Variable, keras.layers.Layer))
+            if variable or (isinstance(value, tf.Module) and value.variables):
+                raise ValueError(
+                    f"The {name} {type(family).__name__} holds a {type(value).__name__} in {attribute!r}, which would "
+                    "be neither trained nor saved. Let the family take these numbers as parameters "
+                    "(parameters_per_element; those of a prior are learned as prior_params), or derive it from "
+                    "keras.layers.Layer too, and make the variables by add_weight."
+                )
 
 
 def check_sizes(encoder: Any, decoder: Any, posterior: Family, likelihood: Family, prior: Family) -> None:
@@ -112,14 +128,20 @@ def as_tensor(x: Any) -> tf.Tensor:
     """Return data given to a method as a tensor."""
     if not isinstance(x, (list, tuple)):  # Of numbers.
         check_one_tensor(x)
-    return tf.convert_to_tensor(x)
+    if x is None or isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)) or inspect.isgenerator(x):
+        raise TypeError(
+            f"x must be an array of examples, [B, *event], not {type(x).__name__}. Of data in batches give one at a "
+            "time: for batch in x."
+        )
+    x = tf.convert_to_tensor(x)
+    if x.dtype.is_complex:
+        raise TypeError(f"x must be real numbers, not {x.dtype.name}. Take x.real, say.")
+    return x
 
 
 def as_batch(x: Any, likelihood: Family) -> tf.Tensor:
     """Return data given to a method as a tensor ``[B, *event]``."""
-    x = as_tensor(x)
-    check_batch(x, likelihood)
-    return x
+    return check_batch(as_tensor(x), likelihood)
 
 
 def as_latents(z: Any, posterior: Family) -> tf.Tensor:
@@ -144,10 +166,12 @@ def check_input_shape(shape: Any, likelihood: Family) -> None:
     likelihood.check_data_shape(shape)
 
 
-def check_batch(x: Any, likelihood: Family) -> None:
-    """Check the shape of data, ``[B, *event]``."""
+def check_batch(x: Any, likelihood: Family) -> Any:
+    """Return data ``[B, *event]``, their shape checked: as they run where no axis of it is known before."""
     check_one_tensor(x)
     likelihood.check_data_shape(x.shape)
+    known = not tf.is_tensor(x) or x.shape.rank is not None
+    return x if known else tf.ensure_shape(x, [None, *likelihood.event_shape])
 
 
 def dtype_of_parameters(encoder: Any) -> tf.DType:
@@ -198,10 +222,11 @@ def check_overrides(kind: type[keras.Model], base: type[keras.Model]) -> None:
 
 
 def check_data(x: Any, likelihood: Family) -> None:
-    """Check an array against the likelihood's support; what else Keras takes is let through unread."""
+    """Check an array's shape and support; what else Keras takes is let through unread."""
     check_one_tensor(x)
     values = as_numpy(x)
     if values is not None:
+        likelihood.check_data_shape(values.shape)
         likelihood.check_support(values)
 
 

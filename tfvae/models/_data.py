@@ -44,6 +44,8 @@ class SupportCheck:
             raise ValueError("class_weight needs the classes of the examples: pass them as y. Or pass sample_weight.")
         if sample_weight is not None and isinstance(x, (tf.data.Dataset, types.GeneratorType, keras.utils.PyDataset)):
             raise ValueError("sample_weight goes with arrays; let the batches of other data be (x, y, sample_weight).")
+        if sample_weight is not None:
+            sample_weight = _as_vector(sample_weight)
         if class_weight is None and hasattr(x, "shape"):
             y = None if sample_weight is None else np.zeros([len(x), 1], np.float32)
         return x, y, sample_weight
@@ -51,6 +53,9 @@ class SupportCheck:
     def data(self, x: Any) -> Any:
         """Return ``x``, checked or to be checked; what else Keras takes is let through unread."""
         if isinstance(x, tf.data.Dataset):
+            batch = keras.utils.unpack_x_y_sample_weight(x.element_spec)[0]
+            if isinstance(batch, tf.TensorSpec):
+                self._likelihood.check_data_shape(batch.shape)
             return x.enumerate().map(self._watch_dataset())
         if isinstance(x, types.GeneratorType):
             return self._watch_generator(x)
@@ -91,7 +96,18 @@ class SupportCheck:
         if np.ndim(x):
             x = x[np.all(x == x, axis=tuple(range(1, np.ndim(x))))]
         try:
+            self._likelihood.check_data_shape(x.shape)
             self._likelihood.check_support(x)
         except ValueError as problem:
             self._problem = problem
             raise
+
+
+def _as_vector(sample_weight: Any) -> Any:
+    """Return weights in a column as a vector, or Keras would trace for either in turn, and then for none."""
+    weight = _checks.as_numpy(sample_weight)
+    if weight is None or np.ndim(weight) == 1:
+        return sample_weight
+    if np.ndim(weight) == 2 and weight.shape[1] == 1:
+        return weight[:, 0]
+    raise ValueError(f"sample_weight must have shape [N], one weight per example, not {list(np.shape(weight))}.")

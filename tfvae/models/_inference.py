@@ -31,7 +31,7 @@ class Inference(keras.Model):
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return the mean of ``p(x|z)`` at the posterior mean, ``[B, *event]``. Adds no loss."""
-        q = self._posterior(x, training)
+        q = self._posterior(_checks.check_batch(x, self.likelihood_family), training)
         return self.likelihood_family.mean(self._likelihood(self.posterior_family.mean(q), training))
 
     def posterior(self, x: Any) -> Any:
@@ -203,7 +203,7 @@ class Inference(keras.Model):
         return self.likelihood_family(_checks.check_network_output(params, self.likelihood_family, "decoder"))
 
     def _terms(self, x: tf.Tensor, seed: tf.Tensor, training: bool) -> objectives.ElboTerms:
-        _checks.check_batch(x, self.likelihood_family)
+        x = _checks.check_batch(x, self.likelihood_family)
         q = self._posterior(x, training)
         _checks.check_reparameterized(q)
         with _training.losses_kept(self.encoder):

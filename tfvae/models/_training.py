@@ -28,8 +28,8 @@ def example_weights(sample_weight: Any, values: tf.Tensor) -> tf.Tensor:
     if sample_weight is None:
         return tf.ones_like(values)
     weight = tf.convert_to_tensor(sample_weight)
-    if weight.shape.rank == 2 and weight.shape[1] == 1:
-        weight = tf.squeeze(weight, axis=1)
+    if weight.shape.rank is None or (weight.shape.rank == 2 and weight.shape[1] == 1):
+        weight = tf.reshape(weight, tf.shape(values))
     if weight.shape.rank != 1:
         raise ValueError(f"sample_weight must have shape [B], one weight per example, not {weight.shape.as_list()}.")
     return tf.cast(weight, values.dtype)

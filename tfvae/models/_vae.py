@@ -235,15 +235,24 @@ class VAE(Inference, WeightedKL, Trainer):
                 x, y, sample_weight = check.arguments(x, y, sample_weight)
             return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
 
-    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Take one optimizer step as ``keras.Model.train_on_batch`` does, on an array checked as in ``fit``."""
-        _checks.check_data(x, self.likelihood_family)
-        return super().train_on_batch(x, *args, **kwargs)
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return ``reconstruct`` of all data, in batches, as ``keras.Model.predict`` does."""
+        if hasattr(x, "shape"):
+            _checks.check_batch(x, self.likelihood_family)
+        return super().predict(x, *args, **kwargs)
 
-    def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        """Take one optimizer step as ``keras.Model.train_on_batch`` does, on an array checked as in ``fit``."""
+        check = _data.SupportCheck(self.likelihood_family)
+        x, y, sample_weight = check.arguments(x, y, sample_weight, class_weight)
+        return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """Evaluate one batch as ``keras.Model.test_on_batch`` does, an array checked as in ``fit``."""
-        _checks.check_data(x, self.likelihood_family)
-        return super().test_on_batch(x, *args, **kwargs)
+        x, y, sample_weight = _data.SupportCheck(self.likelihood_family).arguments(x, y, sample_weight)
+        return super().test_on_batch(x, y, sample_weight, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one optimizer step on one batch; called by ``fit``."""
