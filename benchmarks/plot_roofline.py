@@ -1,9 +1,9 @@
 """Draw docs/images/roofline.png from the measurements: ``python -m benchmarks.plot_roofline``.
 
-Time per call over the bytes a pass has to move, for every rival of the last run of several shapes, beside the measured
-loop that only moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Where the
-time of the op alone was measured, in a graph, that is drawn; small shapes have no loop: its threads take longer to
-start than to run.
+Time over the bytes a pass has to move, for every rival of the last run of several shapes, beside the measured loop that
+only moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Above what a call from
+Python takes, below what an op takes within a graph, which was measured of TensorFlow's. Small shapes have no loop: its
+threads take longer to start than to run.
 """
 
 from __future__ import annotations
@@ -62,32 +62,37 @@ def last_run(rows: Sequence[Row], dtype: str) -> list[Row]:
     return [row for row in chosen if row["date"] == last]
 
 
-def points(rows: Sequence[Row], which: str, rival: str) -> list[tuple[float, float]]:
-    """Return ``(bytes, microseconds)`` of one rival by size, the time of the op alone where there is one."""
-    smallest = _SMALLEST_STREAM if rival.startswith("stream") else 0
-    found: dict[float, float] = {}
-    for row in sorted(rows, key=lambda row: row["per"]):  # "call", then "op"
-        if (row["pass"], row["rival"]) == (which, rival) and float(row["bytes"]) >= smallest:
-            found[float(row["bytes"])] = float(row["median_us"])
-    return sorted(found.items())
+def points(rows: Sequence[Row], which: str, rival: str, per: str) -> list[tuple[float, float]]:
+    """Return ``(bytes, microseconds)`` of one rival by size, per ``"call"`` or ``"op"``; a loop has one time for both."""
+    is_loop = rival.startswith("stream")
+    smallest, wanted = (_SMALLEST_STREAM, "call") if is_loop else (0, per)
+    return sorted(
+        (float(row["bytes"]), float(row["median_us"]))
+        for row in rows
+        if (row["pass"], row["rival"], row["per"]) == (which, rival, wanted) and float(row["bytes"]) >= smallest
+    )
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw forward and backward beside each other and write the image to ``path``."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5), dpi=120, layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, which in zip(axes, ("forward", "backward"), strict=True):
-        for rival, colour in _COLOURS.items():
-            curve = points(rows, which, rival)
-            style = "--" if rival.startswith("stream") else "o-"
-            if curve:
-                axis.plot(*zip(*curve, strict=True), style, color=colour, label=rival.replace("_", " "), markersize=4)
-        axis.set(xscale="log", yscale="log", xlabel="bytes to move", title=which)
-        axis.grid(which="major", alpha=0.3)
-    axes[0].set_ylabel("time, microseconds")
-    axes[1].legend(frameon=False, fontsize="small")
+    figure = Figure(figsize=(11, 9), dpi=120, layout="constrained")
+    axes = figure.subplots(2, 2, sharex="col", sharey=True)
+    for row, (per, place) in zip(axes, (("call", "called from Python"), ("op", "within a graph")), strict=True):
+        for axis, which in zip(row, ("forward", "backward"), strict=True):
+            for rival, colour in _COLOURS.items():
+                curve = points(rows, which, rival, per)
+                style = "--" if rival.startswith("stream") else "o-"
+                if curve:
+                    name = rival.replace("_", " ")
+                    axis.plot(*zip(*curve, strict=True), style, color=colour, label=name, markersize=4)
+            axis.set(xscale="log", yscale="log", title=f"{which}, {place}")
+            axis.grid(which="major", alpha=0.3)
+        row[0].set_ylabel("time, microseconds")
+        row[1].legend(frameon=False, fontsize="small")
+    for axis in axes[1]:
+        axis.set_xlabel("bytes to move")
     first = rows[0]
     figure.suptitle(f"{first['op']}, {first['dtype']}: {first['cpu']}, {first['threads']} threads, {first['isa']}")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,13 @@ if tfvae.build_info()["problem"] is None:
         passes = [(which, shape) for which in ("forward", "both") for shape in ("6x4", "3x2100")]
         assert found == {(which, *kind, shape) for which, shape in passes for kind in kinds}
 
+    @pytest.mark.parametrize("name", ["native", "stock"])
+    def test_the_noise_is_drawn_in_every_call(name):
+        """Of a seed that is part of the graph it would be computed once, when the graph is optimised."""
+        call = learned_prior.build(getattr(learned_prior, name), "none", (7, 5), "forward")
+        z, other = call.func(*call.args)[0], call.func(tf.constant([1, 2]), *call.args[1:])[0]
+        assert np.all(z != other)
+
     @pytest.mark.parametrize("prior", learned_prior.PRIORS)
     def test_rivals_compute_the_same(prior):
         calls = [
