@@ -69,7 +69,7 @@ def measure(shape: tuple[int, int], which: str, effort: _timing.Effort) -> list[
 def build(forward: Forward, prior: str, shape: tuple[int, int], which: str) -> _timing.Call:
     """Return a call of a graph with one pass, or with both.
 
-    The seed is an argument: of a constant one TensorFlow would compute the stock ops' noise when it optimises the graph.
+    The seed is an argument: of a constant one TensorFlow would compute the stock ops' noise as it optimises the graph.
     """
     import tensorflow as tf
 

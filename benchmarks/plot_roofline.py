@@ -1,9 +1,9 @@
 """Draw docs/images/roofline.png from the measurements: ``python -m benchmarks.plot_roofline``.
 
-Time over the bytes a pass has to move, for every rival of the last run of several shapes, beside the measured loop that
-only moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Above what a call from
-Python takes, below what an op takes within a graph, which was measured of TensorFlow's. Small shapes have no loop: its
-threads take longer to start than to run.
+Time over the bytes a pass has to move, for every rival of the last run of several shapes, beside the measured loop
+that only moves those bytes: no op that reads its inputs and writes its outputs can be below that line. Above what a
+call from Python takes, below what an op takes within a graph, which was measured of TensorFlow's. Small shapes have no
+loop: its threads take longer to start than to run.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def last_run(rows: Sequence[Row], dtype: str) -> list[Row]:
 
 
 def points(rows: Sequence[Row], which: str, rival: str, per: str) -> list[tuple[float, float]]:
-    """Return ``(bytes, microseconds)`` of one rival by size, per ``"call"`` or ``"op"``; a loop has one time for both."""
+    """Return ``(bytes, microseconds)`` of one rival by size, per ``"call"`` or ``"op"``; loops have one time for both."""
     is_loop = rival.startswith("stream")
     smallest, wanted = (_SMALLEST_STREAM, "call") if is_loop else (0, per)
     return sorted(
