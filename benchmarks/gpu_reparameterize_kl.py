@@ -9,7 +9,8 @@ Needs the compiled module (no TensorFlow), NumPy and a GPU. Passes as in ``bench
   code, each also inside XLA, where TensorFlow is installed with a GPU.
 
 Times are the device's, between events, medians over rounds in which the rivals take turns; where calling takes the
-host longer than the device, that is what they show. Inputs rotate so that no round finds its data in the cache.
+host longer than the device, that is what they show. Inputs rotate so that no round finds its data in the cache, but
+for JAX and the copy, whose small shapes may be there.
 ``over_copy`` is the share of the copy's bandwidth, ``speedup`` the rival's time over native's.
 """
 
@@ -294,8 +295,8 @@ def _jax(case: Case, which: str) -> Call:
         return jax.vjp(lambda mean, log_var: forward(mean, log_var, key), mean, log_var)
 
     def both(mean: Any, log_var: Any, key: Any, dz: Any, dkl: Any) -> Any:
-        _, pull_back = differentiable(mean, log_var, key)
-        return pull_back((dz, dkl))
+        outputs, pull_back = differentiable(mean, log_var, key)
+        return outputs, pull_back((dz, dkl))  # Or XLA would leave the outputs out.
 
     if which == "forward":
         compiled = jax.jit(forward)

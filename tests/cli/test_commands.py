@@ -106,6 +106,14 @@ def test_metrics_are_those_of_the_model_on_the_test_part(trained, model, data_fi
     assert (report["likelihood"], report["latent_size"], report["epochs"]) == ("normal", 2, 2)
 
 
+def test_the_elbo_is_of_sixteen_draws_for_every_example(model):
+    x, seed = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32), 4
+    draws = [model.elbo(x, seed=[seed, draw * len(x)]).numpy() for draw in range(16)]
+    assert len({float(draw[0]) for draw in draws}) == 16
+    # The same noise; float32.
+    assert _measure.measure(model, x, 10, seed)["elbo"] == pytest.approx(np.mean(draws), rel=1e-5)
+
+
 def test_one_test_example_has_no_standard_error(model):
     measured = _measure.measure(model, np.zeros((1, 5), np.float32), 10, 0)
     report = json.loads(_measure.as_json(measured))

@@ -166,6 +166,24 @@ def test_thermodynamic_bounds_are_between_the_elbo_and_the_other_bound(x):
     assert np.all(np.isinf(one.lower_standard_error))
 
 
+def test_an_encoder_s_q_that_no_step_makes_better_is_kept(x, monkeypatch):
+    """With steps that are far too long; what is lost may count as approximation gap, never as its opposite."""
+    monkeypatch.setattr(_free_posterior, "_LEARNING_RATE", 30.0)
+    parts = decompose(LinearGaussian("diagonal"), x, num_samples=200, seed=1)
+    # To the rounding of float64 sums.
+    np.testing.assert_allclose(parts.amortisation_gap, np.zeros(3), atol=1e-12)
+    np.testing.assert_allclose(parts.approximation_gap, parts.gap, atol=1e-12)
+
+
+@pytest.mark.parametrize("draws", [2, 3, 29])
+def test_errors_of_few_draws_are_not_regressed_away(draws):
+    # The errors of 200 like examples, whose means have a spread; of 2 draws an error has a relative one of 0.75, so
+    # that the root of their mean square is within 0.2 of the spread: five standard errors.
+    model = LinearGaussian((np.array([0.5, -0.3]), np.array([0.5, 0.9])))
+    parts = decompose(model, np.tile([[1.0, -1.0, 0.5]], [200, 1]), num_samples=draws, seed=1)
+    assert np.sqrt(np.mean(np.square(parts.elbo_error))) > 0.75 * np.std(parts.elbo)
+
+
 def of_no_tensors(x):
     return tfd.Independent(tfd.TransformedDistribution(tfd.Normal(x, tf.ones_like(x)), tfp.bijectors.Shift(x[0, 0])), 1)
 
