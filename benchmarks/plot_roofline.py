@@ -63,7 +63,7 @@ def last_run(rows: Sequence[Row], dtype: str) -> list[Row]:
 
 
 def points(rows: Sequence[Row], which: str, rival: str, per: str) -> list[tuple[float, float]]:
-    """Return ``(bytes, microseconds)`` of one rival by size, per ``"call"`` or ``"op"``; loops have one time for both."""
+    """Return ``(bytes, microseconds)`` of one rival by size, per ``"call"`` or ``"op"``; loops have one for both."""
     is_loop = rival.startswith("stream")
     smallest, wanted = (_SMALLEST_STREAM, "call") if is_loop else (0, per)
     return sorted(
