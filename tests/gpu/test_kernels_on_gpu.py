@@ -216,3 +216,26 @@ def test_what_does_not_fit_raises(gpu):
         module.cuda.reparameterize_kl(*p.inputs(), z=p.output((4, 8)), kl=p.output((4, 8)))
     with pytest.raises(TypeError, match="z must be float32, not float16"):
         module.cuda.reparameterize_kl(*p.inputs(), z=p.output((4, 8), "float16"), kl=p.output((4,)))
+
+
+class OnHost:
+    """An array of the host that says it is one of the device."""
+
+    def __init__(self, array):
+        self.array = array
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (array.ctypes.data, False),
+            "version": 3,
+        }
+
+
+def test_addresses_that_are_no_device_memory_are_refused(gpu):
+    _, module = gpu
+    p = Problem((3, 4), "float32", "none")
+    z, kl = p.output(p.shape), p.output(p.sum_shape, p.sum_dtype)
+    mean, log_var, seed = p.inputs()
+    with pytest.raises(ValueError, match="log_var must lie in the memory of the current CUDA device"):
+        module.cuda.reparameterize_kl(mean, OnHost(np.zeros((3, 4), np.float32)), seed, z=z, kl=kl)
+    module.cuda.reparameterize_kl(mean, log_var, seed, z=z, kl=kl)
