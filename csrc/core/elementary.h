@@ -66,21 +66,6 @@ struct HalfExponential {
   F minus_one_minus_half;
 };
 
-// x - 2 n ln 2 for n = rounded - kRounder. With AVX-512, because a Zen 4 has units that add beside those that multiply,
-// the second product is none for float: 2 kLn2 exceeds 2 ln 2 by 2^-28, to 1e-10, and n times that is n with another
-// exponent.
-template <class F>
-TFVAE_INLINE F remainder(F x, F rounded, F n) {
-  using C = Format<F>;
-  if constexpr (LaneTraits<F>::kTables) {
-    const F scaled = bit_cast<F>(bit_cast<IntOf<F>>(rounded) - (28 << C::kMantissaBits));
-    const F rest = LaneTraits<F>::multiply_add(n, broadcast<F>(-2 * C::kLn2), x);  // Rounded twice it would be useless.
-    return rest + (scaled - C::kRounder / (1 << 28));
-  } else {
-    return (x - n * (2 * C::kLn2High)) - n * (2 * C::kLn2Low);
-  }
-}
-
 template <class F>
 TFVAE_INLINE ReducedExponential<F> reduced_exponential(F x) {
   using C = Format<F>;
@@ -89,8 +74,8 @@ TFVAE_INLINE ReducedExponential<F> reduced_exponential(F x) {
   if constexpr (!LaneTraits<F>::kScales) {
     limited = LaneTraits<F>::at_least(LaneTraits<F>::at_most(x, 2 * C::kExpHighest), 2 * C::kExpLowest);
   }
-  const F rounded = limited * (C::kLog2E / 2) + C::kRounder;
-  const F r = remainder<F>(limited, rounded, rounded - C::kRounder);
+  const F rounded = limited * (C::kLog2E / 2) + C::kRounder, n = rounded - C::kRounder;
+  const F r = (limited - n * (2 * C::kLn2High)) - n * (2 * C::kLn2Low);
   const F excess = r * r * Tails<L>::template half_exp<F>(r);
   return {rounded, r * L(0.5) + excess, excess};
 }
