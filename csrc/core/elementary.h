@@ -25,7 +25,7 @@ struct FloatFormat<float> {
   static constexpr int32_t kRounderBits = 0x4bc00000;
   static constexpr float kLn2High = 0x1.62e4p-1f;  // Short enough that its product with an exponent is exact.
   static constexpr float kLn2Low = 0x1.7f7d1cp-20f;
-  static constexpr float kLn2 = 0x1.62e43p-1f;  // Nearer than most: it exceeds ln 2 by very nearly 2^-29.
+  static constexpr float kLn2 = 0x1.62e43p-1f;  // Exceeds ln 2 by 2^-29, which no logarithm shows.
   static constexpr float kLog2E = 0x1.715476p0f;
   static constexpr float kExpHighest = 89.0f;  // exp is inf from here up, 0 from kExpLowest down.
   static constexpr float kExpLowest = -104.0f;

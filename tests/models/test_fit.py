@@ -139,7 +139,7 @@ def test_sample_weights_as_keras_counts_them(make_vae, x):
         ValueError, match=r"sample_weight must have shape \[B\], one weight per example, not \[None, 3\]"
     ):
         vae.evaluate(dataset(x[:10], np.zeros(10), np.ones([10, 3])), verbose=0)
-    with pytest.raises(ValueError, match=r"sample_weight must have shape \[N\]"):
+    with pytest.raises(ValueError, match=r"sample_weight must have shape \[B\]"):
         vae.train_on_batch(x[:10], np.zeros(10), sample_weight=np.ones([10, 3]))
 
 

@@ -57,8 +57,8 @@ def test_a_tensor_is_a_seed_eager_and_in_a_function(make_vae, x):
     ("z", "message"),
     [
         (np.zeros([3, 5]), r"z must have a shape that ends in \[2\], the event shape of DiagonalNormal"),
-        (np.zeros([2]), r"z must have shape \['B', 2\], not \[2\]\. For one z take z\[None\]"),
-        (np.zeros([4, 3, 2]), r"z must have shape \['B', 2\], not \[4, 3, 2\]"),
+        (np.zeros([2]), r"z must have shape \[B, 2\], not \[2\]\. For one z take z\[None\]"),
+        (np.zeros([4, 3, 2]), r"z must have shape \[B, 2\], not \[4, 3, 2\]"),
     ],
     ids=["size", "one", "draws"],
 )

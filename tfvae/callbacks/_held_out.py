@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tfvae._checks import as_count
+from tfvae.evidence._job import check_data
 
 
 class HeldOutCallback(keras.callbacks.Callback):
@@ -31,10 +32,7 @@ class HeldOutCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the data are those of the model, before an epoch is spent."""
-        likelihood = getattr(self.model, "likelihood_family", None)
-        if likelihood is not None:
-            likelihood.check_data_shape(self.x_val.shape)
-            likelihood.check_support(self.x_val)
+        check_data(self.model, self.x_val)
 
     def look(self) -> dict[str, float]:
         """Return a number for each of ``names``."""

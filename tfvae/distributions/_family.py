@@ -150,14 +150,25 @@ class Family:
         Raises:
             ValueError: if it is not.
         """
+        advice = "For one example take x[None]; a tf.data.Dataset of single examples wants .batch(64), say."
+        self.check_batch_shape(shape, "The data", advice)
+
+    def check_batch_shape(self, shape: Any, what: str, advice: str) -> None:
+        """Check that this (possibly partly unknown) shape is that of a batch of events, ``[B, *event_shape]``.
+
+        Args:
+            shape: None for unknown axes.
+            what: how the message calls the tensor.
+            advice: what the message says last of one with other axes before those of the event.
+
+        Raises:
+            ValueError: if it is not.
+        """
         shape = tf.TensorShape(shape)
-        self.check_event_shape(shape)
+        self.check_event_shape(shape, what)
         expected = ["B", *self.event_shape]
         if shape.rank is not None and shape.rank != len(expected):
-            raise ValueError(
-                f"The data must have shape [{', '.join(map(str, expected))}], not {_show(shape)}. For one example "
-                "take x[None]; a tf.data.Dataset of single examples wants .batch(64), say."
-            )
+            raise ValueError(f"{what} must have shape [{', '.join(map(str, expected))}], not {_show(shape)}. {advice}")
 
     def check_support(self, x: Any) -> None:
         """Check that every value of ``x`` can come from this family.

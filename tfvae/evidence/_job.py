@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvae._checks import check_is_array
 from tfvae.distributions import Family
 from tfvae.evidence._store import Store, fingerprint_of_array, fingerprint_of_model
 from tfvae.layers import NoiseState
@@ -106,24 +107,18 @@ def make_job(
             f"{name} works on the values of x, block by block, which are not known inside a tf.function. Call it "
             "outside; in a graph take tfvae.VAE.elbo."
         )
-    if isinstance(x, tf.data.Dataset):
-        raise ValueError(
-            f"x must be an array of examples, [N, *event], not a {type(x).__name__}. Of one that gives batches of x "
-            "alone take np.concatenate(list(x.as_numpy_iterator()))."
-        )
+    check_is_array(x)
     if isinstance(x, dict) or np.ndim(x) == 0:
         raise ValueError("x must be an array of examples, [N, *event]. For one example take x[None].")
-    if hasattr(x, "toarray"):
-        raise ValueError(f"x must be dense, not a {type(x).__name__}. Take x.toarray().")
     x = np.asarray(x)
-    _check_data(model, x)
+    check_data(model, x)
     store = None if save_to is None else Store(save_to, fields)
     if seed is None and store is not None and store.seed() is not None:
         seed = store.seed()
     return Job(name, fields, model, x, as_seed(model, seed), settings, store, as_verbose(verbose))
 
 
-def _check_data(model: Any, x: np.ndarray) -> None:
+def check_data(model: Any, x: np.ndarray) -> None:
     """Check shape and values against the family of ``p(x|z)``, of models that tell it."""
     family = getattr(model, "likelihood_family", None)
     if not isinstance(family, Family):

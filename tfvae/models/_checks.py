@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfvae._checks import check_is_array, check_is_dense
 from tfvae.distributions import Bernoulli, Categorical, Family
 
 
@@ -117,22 +118,14 @@ def check_one_tensor(x: Any) -> None:
             f"A VAE is a model of one tensor x, not of a {type(x).__name__} of {len(x)}. For a model with further "
             "inputs build a functional one around tfvae.layers.GaussianLatent, which adds the KL to its loss."
         )
-    if isinstance(x, tf.SparseTensor | tf.RaggedTensor) or hasattr(x, "toarray"):
-        raise ValueError(
-            f"x must be dense, not a {type(x).__name__}. Take x.toarray() of a SciPy matrix, tf.sparse.to_dense(x) of "
-            "a sparse tensor (in dataset.map, say), x.to_tensor() of a ragged one."
-        )
+    check_is_dense(x)
 
 
 def as_tensor(x: Any) -> tf.Tensor:
     """Return data given to a method as a tensor."""
     if not isinstance(x, (list, tuple)):  # Of numbers.
         check_one_tensor(x)
-    if x is None or isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)) or inspect.isgenerator(x):
-        raise TypeError(
-            f"x must be an array of examples, [B, *event], not {type(x).__name__}. Of data in batches give one at a "
-            "time: for batch in x."
-        )
+    check_is_array(x)
     x = tf.convert_to_tensor(x)
     if x.dtype.is_complex:
         raise TypeError(f"x must be real numbers, not {x.dtype.name}. Take x.real, say.")
@@ -147,13 +140,18 @@ def as_batch(x: Any, likelihood: Family) -> tf.Tensor:
 def as_latents(z: Any, posterior: Family) -> tf.Tensor:
     """Return latents given to a method as a tensor ``[B, *latent]``."""
     z = tf.convert_to_tensor(z)
-    posterior.check_event_shape(z.shape, "z")
-    if z.shape.rank is not None and z.shape.rank != 1 + len(posterior.event_shape):
-        raise ValueError(
-            f"z must have shape {['B', *posterior.event_shape]}, not {z.shape.as_list()}. For one z take z[None]; of "
-            "several draws for each example, reshape z to one axis of them all."
-        )
+    advice = "For one z take z[None]; of several draws for each example, reshape z to one axis of them all."
+    posterior.check_batch_shape(z.shape, "z", advice)
     return z
+
+
+def are_in_a_column(shape: Any) -> bool:
+    """Tell whether weights ``[B]`` come as ``[B, 1]``; refuse those of any other shape."""
+    if len(shape) == 2 and shape[1] == 1:
+        return True
+    if len(shape) != 1:
+        raise ValueError(f"sample_weight must have shape [B], one weight per example, not {list(shape)}.")
+    return False
 
 
 def check_input_shape(shape: Any, likelihood: Family) -> None:

@@ -96,8 +96,7 @@ class SupportCheck:
         if np.ndim(x):
             x = x[np.all(x == x, axis=tuple(range(1, np.ndim(x))))]
         try:
-            self._likelihood.check_data_shape(x.shape)
-            self._likelihood.check_support(x)
+            _checks.check_data(x, self._likelihood)
         except ValueError as problem:
             self._problem = problem
             raise
@@ -106,8 +105,4 @@ class SupportCheck:
 def _as_vector(sample_weight: Any) -> Any:
     """Return weights in a column as a vector, or Keras would trace for either in turn, and then for none."""
     weight = _checks.as_numpy(sample_weight)
-    if weight is None or np.ndim(weight) == 1:
-        return sample_weight
-    if np.ndim(weight) == 2 and weight.shape[1] == 1:
-        return weight[:, 0]
-    raise ValueError(f"sample_weight must have shape [N], one weight per example, not {list(np.shape(weight))}.")
+    return sample_weight if weight is None or not _checks.are_in_a_column(weight.shape) else weight[:, 0]

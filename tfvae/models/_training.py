@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfvae.models import _checks
+
 
 def num_replicas() -> int:
     """Return the number of replicas of the current strategy; 1 without one."""
@@ -28,10 +30,8 @@ def example_weights(sample_weight: Any, values: tf.Tensor) -> tf.Tensor:
     if sample_weight is None:
         return tf.ones_like(values)
     weight = tf.convert_to_tensor(sample_weight)
-    if weight.shape.rank is None or (weight.shape.rank == 2 and weight.shape[1] == 1):
+    if weight.shape.rank is None or _checks.are_in_a_column(weight.shape):
         weight = tf.reshape(weight, tf.shape(values))
-    if weight.shape.rank != 1:
-        raise ValueError(f"sample_weight must have shape [B], one weight per example, not {weight.shape.as_list()}.")
     return tf.cast(weight, values.dtype)
 
 
