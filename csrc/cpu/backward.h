@@ -65,12 +65,12 @@ TFVAE_INLINE void backward_elements(const BackwardParams& p, const Range& range,
 
 // prior_sums: for a shared prior, what the gradients by it are added to.
 template <class T, bool kStreamed>
-void backward_unit(const BackwardParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
+void backward_unit(const BackwardParams& p, const PhiloxKeys& keys, const Partition& cut, int64_t unit,
                    PriorSums* prior_sums) {
   using A = Arithmetic<T>;
   const Range range = range_of_unit(cut, unit);
   NoiseBlock<A, kUnitSize> noise;
-  noise.fill(stream, range.begin, range.size());
+  noise.fill(keys, range.begin, range.size());
   const A* dkl = static_cast<const A*>(p.dkl);
   alignas(64) A repeated[kUnitSize + kLanes<VectorOf<A>>];
   if (p.per_dimension) {

@@ -45,13 +45,13 @@ TFVAE_INLINE bool adds_rows_up(int64_t width) {
 }
 
 template <class T, bool kStreamed>
-void forward_unit(const ForwardParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
+void forward_unit(const ForwardParams& p, const PhiloxKeys& keys, const Partition& cut, int64_t unit,
                   Arithmetic<T>* partials) {
   using A = Arithmetic<T>;
   using V = VectorOf<A>;
   const Range range = range_of_unit(cut, unit);
   NoiseBlock<A, kUnitSize> noise;
-  noise.fill(stream, range.begin, range.size());
+  noise.fill(keys, range.begin, range.size());
   A* kl = static_cast<A*>(p.kl);
   with_prior<T>(p, range, [&](auto prior) {
     if (!p.per_dimension && adds_rows_up<V>(range.width())) {

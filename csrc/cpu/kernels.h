@@ -38,13 +38,13 @@ struct Forward {
 
   static void run(const ForwardParams& p, void* scratch, int64_t begin, int64_t end) {
     const IeeeMode ieee;
-    const PhiloxStream stream = stream_of_seed(p.seed[0], p.seed[1]);
+    const PhiloxKeys keys(stream_of_seed(p.seed[0], p.seed[1]));
     const Partition c = cut(p);
     with_type(p.dtype, [&](auto tag) {
       using T = typename decltype(tag)::T;
       with_streamed(is_streamed<T>(p, p.rows, p.z), [&](auto way) {
         for (int64_t unit = begin; unit < end; ++unit) {
-          forward_unit<T, way.kStreamed>(p, stream, c, unit, static_cast<Arithmetic<T>*>(scratch));
+          forward_unit<T, way.kStreamed>(p, keys, c, unit, static_cast<Arithmetic<T>*>(scratch));
         }
       });
     });
@@ -74,14 +74,14 @@ struct Backward {
 
   static void run(const BackwardParams& p, void* scratch, int64_t begin, int64_t end) {
     const IeeeMode ieee;
-    const PhiloxStream stream = stream_of_seed(p.seed[0], p.seed[1]);
+    const PhiloxKeys keys(stream_of_seed(p.seed[0], p.seed[1]));
     const Partition c = cut(p);
     with_type(p.dtype, [&](auto tag) {
       using T = typename decltype(tag)::T;
       const bool streamed = is_streamed<T>(p, p.rows, p.dmean, p.dz) && is_streamed<T>(p, p.rows, p.dlog_var, p.dz);
       with_streamed(streamed, [&](auto way) {
         SharedPriorSums(p, c).template for_units<T>(scratch, begin, end, [&](int64_t unit, PriorSums* sums) {
-          backward_unit<T, way.kStreamed>(p, stream, c, unit, sums);
+          backward_unit<T, way.kStreamed>(p, keys, c, unit, sums);
         });
       });
     });
@@ -108,7 +108,7 @@ struct LogRatio {
 
   static void run(const LogRatioParams& p, void* scratch, int64_t begin, int64_t end) {
     const IeeeMode ieee;
-    const PhiloxStream stream = stream_of_seed(p.seed[0], p.seed[1]);
+    const PhiloxKeys keys(stream_of_seed(p.seed[0], p.seed[1]));
     const Partition c = cut(p);
     with_type(p.dtype, [&](auto tag) {
       using T = typename decltype(tag)::T;
@@ -117,7 +117,7 @@ struct LogRatio {
           for (int64_t item = begin; item < end; ++item) {
             const int64_t first = item / c.units * kSamplesPerItem;
             const int64_t last = first + kSamplesPerItem < p.num_samples ? first + kSamplesPerItem : p.num_samples;
-            log_ratio_unit<T, way.kStreamed, prior.kHasPrior>(p, stream, c, item % c.units, first, last,
+            log_ratio_unit<T, way.kStreamed, prior.kHasPrior>(p, keys, c, item % c.units, first, last,
                                                               static_cast<Arithmetic<T>*>(scratch));
           }
         });
@@ -146,13 +146,13 @@ struct LogRatioGrad {
 
   static void run(const LogRatioGradParams& p, void* scratch, int64_t begin, int64_t end) {
     const IeeeMode ieee;
-    const PhiloxStream stream = stream_of_seed(p.seed[0], p.seed[1]);
+    const PhiloxKeys keys(stream_of_seed(p.seed[0], p.seed[1]));
     const Partition c = cut(p);
     with_type(p.dtype, [&](auto tag) {
       using T = typename decltype(tag)::T;
       with_or_without_prior(p, [&](auto prior) {
         SharedPriorSums(p, c).template for_units<T>(scratch, begin, end, [&](int64_t unit, PriorSums* sums) {
-          log_ratio_grad_unit<T, prior.kHasPrior>(p, stream, c, unit, sums);
+          log_ratio_grad_unit<T, prior.kHasPrior>(p, keys, c, unit, sums);
         });
       });
     });

@@ -67,15 +67,15 @@ class RatioUnit {
 // The noise of one sample. Not inlined: in a loop over samples the compiler moves what Philox needs out of it, which is
 // more than there are registers.
 template <class A>
-__attribute__((noinline)) void fill_noise(const PhiloxStream& stream, int64_t begin, int64_t count,
+__attribute__((noinline)) void fill_noise(const PhiloxKeys& keys, int64_t begin, int64_t count,
                                           NoiseBlock<A, kRatioUnitSize>* noise) {
-  noise->fill(stream, begin, count);
+  noise->fill(keys, begin, count);
 }
 
 // The samples [first, last) of one unit. partials: [num_samples, units] sums where a row has several units.
 template <class T, bool kStreamed, bool kHasPrior>
-void log_ratio_unit(const LogRatioParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
-                    int64_t first, int64_t last, Arithmetic<T>* partials) {
+void log_ratio_unit(const LogRatioParams& p, const PhiloxKeys& keys, const Partition& cut, int64_t unit, int64_t first,
+                    int64_t last, Arithmetic<T>* partials) {
   using A = Arithmetic<T>;
   using V = VectorOf<A>;
   const Range range = range_of_unit(cut, unit);
@@ -85,7 +85,7 @@ void log_ratio_unit(const LogRatioParams& p, const PhiloxStream& stream, const P
   alignas(64) A terms[kRatioUnitSize + kLanes<V>];
   for (int64_t k = first; k < last; ++k) {
     const int64_t begin = k * cut.rows * cut.columns + range.begin;
-    fill_noise(stream, begin, range.size(), &noise);
+    fill_noise(keys, begin, range.size(), &noise);
     const Output<kStreamed, T> z = {static_cast<T*>(p.z) + begin};
     for_vectors<V>(range.size(), [&](int64_t i, auto access) {
       const RatioSample<V> s = ratio_sample<V>(shared.terms(i), access.get(noise.data() + i));
@@ -119,7 +119,7 @@ struct RatioSums {
 
 // prior_sums as for backward_unit.
 template <class T, bool kHasPrior>
-void log_ratio_grad_unit(const LogRatioGradParams& p, const PhiloxStream& stream, const Partition& cut, int64_t unit,
+void log_ratio_grad_unit(const LogRatioGradParams& p, const PhiloxKeys& keys, const Partition& cut, int64_t unit,
                          PriorSums* prior_sums) {
   using A = Arithmetic<T>;
   using V = VectorOf<A>;
@@ -131,7 +131,7 @@ void log_ratio_grad_unit(const LogRatioGradParams& p, const PhiloxStream& stream
   alignas(64) A upstream[kRatioUnitSize + kLanes<V>];
   for (int64_t k = 0; k < p.num_samples; ++k) {
     const int64_t begin = k * cut.rows * cut.columns + range.begin;
-    fill_noise(stream, begin, range.size(), &noise);
+    fill_noise(keys, begin, range.size(), &noise);
     const T* dz = static_cast<const T*>(p.dz) + begin;
     const A* dratio = static_cast<const A*>(p.dlog_ratio) + k * cut.rows + range.row;
     repeat_along_rows(dratio, range.rows, range.width(), upstream);

@@ -8,34 +8,34 @@ namespace tfvae {
 namespace TFVAE_ISA {
 
 template <class A>
-inline void copy_normals(const PhiloxStream& stream, int64_t begin, int64_t count, A* out) {
+inline void copy_normals(const PhiloxKeys& keys, int64_t begin, int64_t count, A* out) {
   NoiseBlock<A, kUnitSize> noise;
   for (int64_t done = 0; done < count; done += kUnitSize) {
     const int64_t size = count - done < kUnitSize ? count - done : kUnitSize;
-    noise.fill(stream, begin + done, size);
+    noise.fill(keys, begin + done, size);
     __builtin_memcpy(out + done, noise.data(), size * sizeof(A));
   }
 }
 
 inline void normals(DType dtype, const int64_t seed[2], int64_t begin, int64_t count, void* out) {
   const IeeeMode ieee;
-  const PhiloxStream stream = stream_of_seed(seed[0], seed[1]);
+  const PhiloxKeys keys(stream_of_seed(seed[0], seed[1]));
   if (dtype == DType::kFloat64) {
-    copy_normals(stream, begin, count, static_cast<double*>(out));
+    copy_normals(keys, begin, count, static_cast<double*>(out));
   } else {
-    copy_normals(stream, begin, count, static_cast<float*>(out));
+    copy_normals(keys, begin, count, static_cast<float*>(out));
   }
 }
 
 inline void words(const int64_t seed[2], int64_t count, uint32_t* out) {
-  const PhiloxStream stream = stream_of_seed(seed[0], seed[1]);
-  PhiloxSchedule<float> schedule(stream, 0);
+  const PhiloxKeys keys(stream_of_seed(seed[0], seed[1]));
+  PhiloxSchedule<float> schedule(keys, 0);
   constexpr int64_t kBlock = kBlockSize<float>, kChain = kChainGroups * 4;
   float block[kBlock];
   uint32_t bits[kBlock];
   for (int64_t done = 0; done < count; done += kBlock) {
     const uint64_t first = static_cast<uint64_t>(done) / 4;
-    if (done > 0 && static_cast<uint32_t>(first) == 0) schedule = PhiloxSchedule<float>(stream, first);
+    if (done > 0 && static_cast<uint32_t>(first) == 0) schedule = PhiloxSchedule<float>(keys, first);
     next_words(&schedule, block);
     __builtin_memcpy(bits, block, sizeof(bits));
     const int64_t size = count - done < kBlock ? count - done : kBlock;

@@ -45,26 +45,35 @@ struct PhiloxProducts {
   VectorU64 p0, p1, w1, w3;
 };
 
+// The keys of a stream's rounds as vectors, laid out once for many blocks.
+struct PhiloxKeys {
+  TFVAE_INLINE explicit PhiloxKeys(const PhiloxStream& of) : stream(of) {
+    for (uint32_t round = 0; round < kPhiloxRounds; ++round) {
+      key0[round] = VectorU64() + uint64_t(stream.key0 + round * kPhiloxW0);
+      key1[round] = VectorU64() + uint64_t(stream.key1 + round * kPhiloxW1);
+    }
+  }
+
+  PhiloxStream stream;
+  VectorU64 key0[kPhiloxRounds], key1[kPhiloxRounds];
+};
+
 // Philox on blocks of groups, one after the other, that share the upper word of their number: what they share is taken
-// out of the first two rounds, the keys are laid out as vectors, and the first product, which is linear in the number,
-// is carried on by addition.
+// out of the first two rounds, and the first product, which is linear in the number, is carried on by addition.
 template <class A>
 class PhiloxSchedule {
  public:
   // From the block that begins with `group` on.
-  TFVAE_INLINE PhiloxSchedule(const PhiloxStream& stream, uint64_t group) {
-    for (uint32_t round = 0; round < kPhiloxRounds; ++round) {
-      key0_[round] = VectorU64() + uint64_t(stream.key0 + round * kPhiloxW0);
-      key1_[round] = VectorU64() + uint64_t(stream.key1 + round * kPhiloxW1);
-    }
+  TFVAE_INLINE PhiloxSchedule(const PhiloxKeys& keys, uint64_t group) : keys_(&keys) {
+    const PhiloxStream& stream = keys.stream;
     // The first round takes words 0 and 1 of the next from words 1 and 2 of the counter, which are the same in all
     // lanes, and so for words 2 and 3 of the one after.
     const PhiloxWords<uint64_t> counter = {0, group >> 32, stream.counter2, stream.counter3};
     const PhiloxWords<uint64_t> shared = philox_round<uint64_t, uint64_t>(counter, stream.key0, stream.key1);
     const PhiloxWords<uint64_t> shared2 = philox_round<uint64_t, uint64_t>(shared, 0, 0);
-    first2_ = key1_[0] ^ uint64_t(stream.counter3);
-    second0_ = key0_[1] ^ shared.w1;
-    second2_ = key1_[1] ^ (shared2.w2 ^ shared.w3);
+    first2_ = keys_->key1[0] ^ uint64_t(stream.counter3);
+    second0_ = keys_->key0[1] ^ shared.w1;
+    second2_ = keys_->key1[1] ^ (shared2.w2 ^ shared.w3);
     second3_ = VectorU64() + shared2.w3;
     for (int i = 0; i < kChains<A>; ++i) {
       products_[i] =
@@ -85,7 +94,8 @@ class PhiloxSchedule {
 #pragma GCC unroll 8
     for (uint32_t round = 2; round < kPhiloxRounds - 1; ++round) {
 #pragma GCC unroll 4
-      for (int i = 0; i < kChains<A>; ++i) c[i] = philox_round<VectorU64, VectorU64>(c[i], key0_[round], key1_[round]);
+      for (int i = 0; i < kChains<A>; ++i)
+        c[i] = philox_round<VectorU64, VectorU64>(c[i], keys_->key0[round], keys_->key1[round]);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < kChains<A>; ++i) {
@@ -97,15 +107,15 @@ class PhiloxSchedule {
   // The words of a chain's groups as bits of float that box_muller takes: words 0 and 2, then words 1 and 3, side by
   // side.
   TFVAE_INLINE void put_words(const PhiloxProducts& c, float* out) const {
-    const VectorU64 keys = low_halves(key0_[kLast], key1_[kLast]);
+    const VectorU64 keys = low_halves(keys_->key0[kLast], keys_->key1[kLast]);
     store(out, bit_cast<VectorF32>(high_halves(c.p1, c.p0) ^ low_halves(c.w1, c.w3) ^ keys));
     store(out + kLanes<VectorF32>, bit_cast<VectorF32>(low_halves(c.p1, c.p0)));
   }
 
   // The same for double: the two 64-bit words in which TensorFlow puts 52 random bits each, 0 above 1 and 2 above 3.
   TFVAE_INLINE void put_words(const PhiloxProducts& c, double* out) const {
-    store(out, bit_cast<VectorF64>(c.p1 ^ ((c.w1 ^ key0_[kLast]) << 32)));
-    store(out + kLanes<VectorF64>, bit_cast<VectorF64>(c.p0 ^ ((c.w3 ^ key1_[kLast]) << 32)));
+    store(out, bit_cast<VectorF64>(c.p1 ^ ((c.w1 ^ keys_->key0[kLast]) << 32)));
+    store(out + kLanes<VectorF64>, bit_cast<VectorF64>(c.p0 ^ ((c.w3 ^ keys_->key1[kLast]) << 32)));
   }
 
  private:
@@ -113,7 +123,7 @@ class PhiloxSchedule {
   static TFVAE_INLINE VectorU64 multiplier0() { return VectorU64() + uint64_t(kPhiloxM0); }
   static TFVAE_INLINE VectorU64 multiplier1() { return VectorU64() + uint64_t(kPhiloxM1); }
 
-  VectorU64 key0_[kPhiloxRounds], key1_[kPhiloxRounds];
+  const PhiloxKeys* keys_;
   VectorU64 first2_, second0_, second2_, second3_;
   VectorU64 products_[kChains<A>];
 };
@@ -166,14 +176,14 @@ TFVAE_INLINE void normals_of_words(A* words, int64_t size) {
 template <class A, int Capacity>
 class NoiseBlock {
  public:
-  TFVAE_INLINE void fill(const PhiloxStream& stream, int64_t begin, int64_t count) {
+  TFVAE_INLINE void fill(const PhiloxKeys& keys, int64_t begin, int64_t count) {
     // Blocks start at multiples of their size, so their groups share the upper word of their number.
     const int64_t lead = begin % kBlockSize<A>;
     const int64_t size = lead + count;
     uint64_t group = static_cast<uint64_t>(begin - lead) / kGroupSize<A>;
-    PhiloxSchedule<A> schedule(stream, group);
+    PhiloxSchedule<A> schedule(keys, group);
     for (int64_t done = 0; done < size; done += kBlockSize<A>, group += kBlockGroups<A>) {
-      if (done > 0 && static_cast<uint32_t>(group) == 0) schedule = PhiloxSchedule<A>(stream, group);
+      if (done > 0 && static_cast<uint32_t>(group) == 0) schedule = PhiloxSchedule<A>(keys, group);
       next_words(&schedule, buffer_ + done);
     }
     // A second pass, because the two kinds of work together want more registers than there are.
