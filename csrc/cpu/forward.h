@@ -41,7 +41,7 @@ TFVAE_INLINE void forward_elements(const ForwardParams& p, const Range& range, i
 // Whether rows are added up on the way. That has a price per row, and a higher one for a part of a vector at its end.
 template <class V>
 TFVAE_INLINE bool adds_rows_up(int64_t width) {
-  return !kStaged && width >= (width % kLanes<V> == 0 ? 4 : 32) * kLanes<V>;
+  return !kStaged && width >= (width % kLanes<V> == 0 ? 8 : 32) * kLanes<V>;
 }
 
 template <class T, bool kStreamed>

@@ -40,10 +40,6 @@ TFVAE_INLINE auto each(Function function, Pack<V, N> first, More... more) {
   }
 }
 
-// The type of a vector's lanes, which LaneOf tells of floating-point ones only.
-template <class V>
-using ElementOf = std::remove_reference_t<decltype(V()[0])>;
-
 #define TFVAE_PACK_OPERATOR(op)                                    \
   template <class V, int N>                                        \
   TFVAE_INLINE auto operator op(Pack<V, N> a, Pack<V, N> b) {      \

@@ -9,6 +9,14 @@ namespace tfvae {
 namespace TFVAE_ISA {
 
 constexpr int64_t kUnitSize = 2048;  // Elements; a unit's noise and row terms stay in the first-level cache.
+// Noise is made in blocks of at most as many elements; what of a block lies before a unit is made in vain.
+constexpr int64_t kUnitMultiple = 128;
+
+// The fewest rows that make a multiple of kUnitMultiple elements.
+inline int64_t rows_of_multiple(int64_t columns) {
+  const int64_t power_of_two = columns & -columns;
+  return power_of_two < kUnitMultiple ? kUnitMultiple / power_of_two : 1;
+}
 
 struct Partition {
   int64_t rows, columns;
@@ -23,6 +31,8 @@ inline Partition partition(int64_t rows, int64_t columns, int64_t unit_size) {
   if (rows == 0 || columns == 0) return p;
   if (columns <= unit_size) {
     p.rows_per_unit = unit_size / columns;
+    const int64_t step = rows_of_multiple(columns);
+    if (p.rows_per_unit >= step) p.rows_per_unit -= p.rows_per_unit % step;
     p.units = rows / p.rows_per_unit + (rows % p.rows_per_unit != 0);
   } else {
     p.units_per_row = columns / unit_size + (columns % unit_size != 0);

@@ -26,9 +26,9 @@ TFVAE_INLINE V add_partners(V v) {
 // The first `count` lanes; the rest is zero.
 template <class V>
 TFVAE_INLINE V first_lanes(V v, int64_t count) {
-  IntOf<V> lane = {};
+  MaskOf<V> lane = {};
   for (int i = 0; i < kLanes<V>; ++i) lane[i] = i;
-  return select(lane < static_cast<IntOf<LaneOf<V>>>(count), v, V());
+  return select(lane < static_cast<ElementOf<MaskOf<V>>>(count), v, V());
 }
 
 // The sum of a row's terms, which come as packs, as vectors, and as a part of one: kTogether vectors of partial sums,
@@ -67,7 +67,35 @@ TFVAE_INLINE A sum(const A* terms, int64_t count) {
   return add_partners<W / 2>((parts[0] + parts[1]) + (parts[2] + parts[3]))[0];
 }
 
-// Rows so short that a loop over each would be mostly overhead: the compiler makes shuffles of a constant length.
+// What many short rows are worked on by: of 64 bytes most would be empty.
+template <class A>
+struct RowVector {
+  typedef A Type __attribute__((vector_size(kVectorBytes < 32 ? kVectorBytes : 32)));
+};
+template <class A>
+using RowVectorOf = typename RowVector<A>::Type;
+
+// Of every 2 * Distance lanes, the lower (Half = 0) or upper (Half = 1) ones of a, then those of b.
+template <class V, int Distance, int Half>
+struct HalvesOfBlocks {
+  static constexpr int lane(int i) {
+    const int block = i / (2 * Distance) * (2 * Distance), of_b = i % (2 * Distance) / Distance;
+    return block + Half * Distance + i % Distance + of_b * kLanes<V>;
+  }
+};
+
+// Lane i of the result is the sum of the lanes of vectors[i].
+template <class V, int Distance = 1>
+TFVAE_INLINE V sum_each(const V* vectors) {
+  if constexpr (Distance == kLanes<V>) {
+    return vectors[0];
+  } else {
+    const V a = sum_each<V, 2 * Distance>(vectors), b = sum_each<V, 2 * Distance>(vectors + Distance);
+    return choose_lanes<HalvesOfBlocks<V, Distance, 0>>(a, b) + choose_lanes<HalvesOfBlocks<V, Distance, 1>>(a, b);
+  }
+}
+
+// Rows so short that the compiler makes shuffles of a constant length.
 template <int Columns, class A>
 inline void sum_short_rows(const A* terms, int64_t rows, A* sums) {
   for (int64_t r = 0; r < rows; ++r) {
@@ -77,15 +105,43 @@ inline void sum_short_rows(const A* terms, int64_t rows, A* sums) {
   }
 }
 
-template <int Columns = 1, class A>
+// As many rows together as a vector has lanes, then what is left.
+template <class A>
+inline void sum_long_rows(const A* terms, int64_t rows, int64_t columns, A* sums) {
+  using V = RowVectorOf<A>;
+  constexpr int W = kLanes<V>;
+  int64_t row = 0;
+  for (; row + W <= rows; row += W) {
+    const A* first = terms + row * columns;
+    V totals[W] = {};
+    int64_t c = 0;
+    for (; c + W <= columns; c += W) {
+#pragma GCC unroll 8
+      for (int i = 0; i < W; ++i) totals[i] += load<V>(first + i * columns + c);
+    }
+    if (c < columns) {
+#pragma GCC unroll 8
+      for (int i = 0; i < W; ++i) totals[i] += first_lanes(load<V>(first + i * columns + c), columns - c);
+    }
+    store(sums + row, sum_each(totals));
+  }
+  for (; row < rows; ++row) sums[row] = sum(terms + row * columns, columns);
+}
+
+// sums[r] = the sum over c of terms[r, c]. Whole vectors may be read past the end.
+template <class A>
 inline void sum_rows(const A* terms, int64_t rows, int64_t columns, A* sums) {
-  constexpr int kShort = 15;
-  if constexpr (Columns > kShort) {
-    for (int64_t r = 0; r < rows; ++r) sums[r] = sum(terms + r * columns, columns);
-  } else if (columns == Columns) {
-    sum_short_rows<Columns>(terms, rows, sums);
-  } else {
-    sum_rows<Columns + 1>(terms, rows, columns, sums);
+  switch (columns) {
+    case 1:
+      return sum_short_rows<1>(terms, rows, sums);
+    case 2:
+      return sum_short_rows<2>(terms, rows, sums);
+    case 3:
+      return sum_short_rows<3>(terms, rows, sums);
+    case 4:
+      return sum_short_rows<4>(terms, rows, sums);
+    default:
+      return sum_long_rows(terms, rows, columns, sums);
   }
 }
 
@@ -99,7 +155,7 @@ inline void repeat_short(const A* values, int64_t rows, A* out) {
 // out[r, :] = values[r]. May write a vector past the end of the last row.
 template <class A>
 inline void repeat_along_rows(const A* values, int64_t rows, int64_t columns, A* out) {
-  using V = VectorOf<A>;
+  using V = RowVectorOf<A>;
   switch (columns) {
     case 1:
       return repeat_short<1>(values, rows, out);
@@ -111,7 +167,7 @@ inline void repeat_along_rows(const A* values, int64_t rows, int64_t columns, A*
       return repeat_short<4>(values, rows, out);
     default:
       for (int64_t r = 0; r < rows; ++r) {
-        const V value = broadcast<V>(values[r]);
+        const V value = V() + values[r];
         for (int64_t c = 0; c < columns; c += kLanes<V>) store(out + r * columns + c, value);
       }
   }

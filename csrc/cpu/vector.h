@@ -312,8 +312,11 @@ struct VectorOfScalar<double> {
 template <class Scalar>
 using VectorOf = typename VectorOfScalar<Scalar>::Type;
 
+// The type and the number of a vector's lanes, also of one that has no LaneTraits.
 template <class V>
-constexpr int kLanes = sizeof(V) / sizeof(LaneOf<V>);
+using ElementOf = std::remove_reference_t<decltype(V()[0])>;
+template <class V>
+constexpr int kLanes = sizeof(V) / sizeof(ElementOf<V>);
 
 template <int... I>
 struct Lanes {};
@@ -330,7 +333,7 @@ TFVAE_INLINE V choose_lanes(V a, V b, Lanes<I...>) {
 #if defined(__clang__)
   return __builtin_shufflevector(a, b, Choice::lane(I)...);
 #else
-  return __builtin_shuffle(a, b, IntOf<V>{Choice::lane(I)...});
+  return __builtin_shuffle(a, b, MaskOf<V>{Choice::lane(I)...});
 #endif
 }
 template <class Choice, class V>
@@ -341,7 +344,7 @@ TFVAE_INLINE V choose_lanes(V a, V b) {
 // Of every 16 bytes, the lower (Half = 0) or upper (Half = 1) halves' lanes, one of a and one of b in turn.
 template <class V, int Half>
 struct Interleave {
-  static constexpr int kBlock = 16 / sizeof(LaneOf<V>);
+  static constexpr int kBlock = 16 / sizeof(ElementOf<V>);
   static constexpr int lane(int i) {
     return i / kBlock * kBlock + Half * kBlock / 2 + i % kBlock / 2 + i % 2 * kLanes<V>;
   }
