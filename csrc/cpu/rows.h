@@ -152,10 +152,18 @@ inline void repeat_short(const A* values, int64_t rows, A* out) {
   }
 }
 
+template <class V, class A>
+inline void repeat_by_vectors(const A* values, int64_t rows, int64_t columns, A* out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const V value = V() + values[r];
+    for (int64_t c = 0; c < columns; c += kLanes<V>) store(out + r * columns + c, value);
+  }
+}
+
 // out[r, :] = values[r]. May write a vector past the end of the last row.
 template <class A>
 inline void repeat_along_rows(const A* values, int64_t rows, int64_t columns, A* out) {
-  using V = RowVectorOf<A>;
+  using V = VectorOf<A>;
   switch (columns) {
     case 1:
       return repeat_short<1>(values, rows, out);
@@ -166,10 +174,8 @@ inline void repeat_along_rows(const A* values, int64_t rows, int64_t columns, A*
     case 4:
       return repeat_short<4>(values, rows, out);
     default:
-      for (int64_t r = 0; r < rows; ++r) {
-        const V value = V() + values[r];
-        for (int64_t c = 0; c < columns; c += kLanes<V>) store(out + r * columns + c, value);
-      }
+      return columns < 4 * kLanes<V> ? repeat_by_vectors<RowVectorOf<A>>(values, rows, columns, out)
+                                     : repeat_by_vectors<V>(values, rows, columns, out);
   }
 }
 
