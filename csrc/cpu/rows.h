@@ -84,7 +84,7 @@ struct HalvesOfBlocks {
   }
 };
 
-// Lane i of the result is the sum of the lanes of vectors[i].
+// Lane i of the result is the sum of the lanes of vectors[i], in the order of add_partners.
 template <class V, int Distance = 1>
 TFVAE_INLINE V sum_each(const V* vectors) {
   if constexpr (Distance == kLanes<V>) {
@@ -105,9 +105,10 @@ inline void sum_short_rows(const A* terms, int64_t rows, A* sums) {
   }
 }
 
-// As many rows together as a vector has lanes, then what is left.
+// Side by side, as many rows as a vector has lanes; what is left in the same order, so that a row's sum does not depend
+// on the rows before it.
 template <class A>
-inline void sum_long_rows(const A* terms, int64_t rows, int64_t columns, A* sums) {
+inline void sum_rows_together(const A* terms, int64_t rows, int64_t columns, A* sums) {
   using V = RowVectorOf<A>;
   constexpr int W = kLanes<V>;
   int64_t row = 0;
@@ -125,7 +126,11 @@ inline void sum_long_rows(const A* terms, int64_t rows, int64_t columns, A* sums
     }
     store(sums + row, sum_each(totals));
   }
-  for (; row < rows; ++row) sums[row] = sum(terms + row * columns, columns);
+  for (; row < rows; ++row) {
+    V total = {};
+    for (int64_t c = 0; c < columns; c += W) total += first_lanes(load<V>(terms + row * columns + c), columns - c);
+    sums[row] = add_partners<W / 2>(total)[0];
+  }
 }
 
 // sums[r] = the sum over c of terms[r, c]. Whole vectors may be read past the end.
@@ -141,7 +146,8 @@ inline void sum_rows(const A* terms, int64_t rows, int64_t columns, A* sums) {
     case 4:
       return sum_short_rows<4>(terms, rows, sums);
     default:
-      return sum_long_rows(terms, rows, columns, sums);
+      if (columns <= 16 * kLanes<RowVectorOf<A>>) return sum_rows_together(terms, rows, columns, sums);
+      for (int64_t r = 0; r < rows; ++r) sums[r] = sum(terms + r * columns, columns);
   }
 }
 

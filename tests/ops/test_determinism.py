@@ -43,6 +43,16 @@ if BUILT:
         for again in results[1:]:
             assert all(equal_bits(a, b) for a, b in zip(results[0], again, strict=True))
 
+    @pytest.mark.parametrize("columns", [2, 5, 10, 16, 20, 33, 64, 100, 129, 256, 500, 1000, 3000])
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_equal_rows_have_equal_kl_wherever_they_stand(kernels, isa, dtype, columns, rng):
+        """Rows are added up several at a time, and what is left one by one: in one order."""
+        mean, log_var, *_ = arguments(rng, (1, columns), dtype)
+        _, alone = kernels.reparameterize_kl(mean, log_var, seed=(1, 2), isa=isa)
+        rows = 443  # Of no multiple that units or vectors have.
+        _, kl = kernels.reparameterize_kl(mean.repeat(rows, 0), log_var.repeat(rows, 0), seed=(1, 2), isa=isa)
+        assert equal_bits(kl, alone.repeat(rows))
+
     def test_denormals_are_kept_on_every_thread_req_9(kernels, isa, exact):
         """sigma = e^-100 is a float32 denormal; a thread that flushes those would give 0 where another does not."""
         mean, log_var = np.zeros((64, 2048), np.float32), np.full((64, 2048), -200, np.float32)
