@@ -65,8 +65,8 @@ def has_compiler() -> bool:
 def wheel(sdist: Path) -> Path:
     """The wheel of that sdist, compiled where there is a compiler."""
     native = {"TFVAE_BUILD_NATIVE": "1" if has_compiler() else "0", "TFVAE_ENABLE_CUDA": "OFF"}  # CUDA takes minutes.
-    # Neither optimised, which takes minutes too: what this wheel's kernels compute, those under test do as well. And not
-    # optimised, two vectors at a time take the compiler twice as long.
+    # Neither optimised, which takes minutes too: what this wheel's kernels compute, those under test do as well. Two
+    # vectors at a time take a compiler that does not optimise twice as long.
     quick = {"CMAKE_BUILD_TYPE": "None", "CXXFLAGS": "-DTFVAE_ONE_VECTOR_AT_A_TIME"}
     built = pip_wheel(sdist, sdist.parent / "wheels", **quick, **native)
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
