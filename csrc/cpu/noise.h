@@ -93,9 +93,9 @@ class PhiloxSchedule {
     }
 #pragma GCC unroll 8
     for (uint32_t round = 2; round < kPhiloxRounds - 1; ++round) {
+      const VectorU64 key0 = keys_->key0[round], key1 = keys_->key1[round];
 #pragma GCC unroll 4
-      for (int i = 0; i < kChains<A>; ++i)
-        c[i] = philox_round<VectorU64, VectorU64>(c[i], keys_->key0[round], keys_->key1[round]);
+      for (int i = 0; i < kChains<A>; ++i) c[i] = philox_round<VectorU64, VectorU64>(c[i], key0, key1);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < kChains<A>; ++i) {
