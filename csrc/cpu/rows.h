@@ -2,6 +2,8 @@
 #ifndef TFVAE_CPU_ROWS_H_
 #define TFVAE_CPU_ROWS_H_
 
+#include <type_traits>
+
 #include "csrc/cpu/elements.h"
 #include "csrc/cpu/memory.h"
 #include "csrc/cpu/vector.h"
@@ -95,7 +97,28 @@ TFVAE_INLINE V sum_each(const V* vectors) {
   }
 }
 
-// Rows so short that the compiler makes shuffles of a constant length.
+// Calls body(n), n.value == columns, if there are so few that the compiler makes shuffles of a constant length, and
+// tells whether there are.
+template <class Body>
+TFVAE_INLINE bool with_few_columns(int64_t columns, Body body) {
+  switch (columns) {
+    case 1:
+      body(std::integral_constant<int, 1>());
+      return true;
+    case 2:
+      body(std::integral_constant<int, 2>());
+      return true;
+    case 3:
+      body(std::integral_constant<int, 3>());
+      return true;
+    case 4:
+      body(std::integral_constant<int, 4>());
+      return true;
+    default:
+      return false;
+  }
+}
+
 template <int Columns, class A>
 inline void sum_short_rows(const A* terms, int64_t rows, A* sums) {
   for (int64_t r = 0; r < rows; ++r) {
@@ -136,19 +159,9 @@ inline void sum_rows_together(const A* terms, int64_t rows, int64_t columns, A* 
 // sums[r] = the sum over c of terms[r, c]. Whole vectors may be read past the end.
 template <class A>
 inline void sum_rows(const A* terms, int64_t rows, int64_t columns, A* sums) {
-  switch (columns) {
-    case 1:
-      return sum_short_rows<1>(terms, rows, sums);
-    case 2:
-      return sum_short_rows<2>(terms, rows, sums);
-    case 3:
-      return sum_short_rows<3>(terms, rows, sums);
-    case 4:
-      return sum_short_rows<4>(terms, rows, sums);
-    default:
-      if (columns <= 16 * kLanes<RowVectorOf<A>>) return sum_rows_together(terms, rows, columns, sums);
-      for (int64_t r = 0; r < rows; ++r) sums[r] = sum(terms + r * columns, columns);
-  }
+  if (with_few_columns(columns, [&](auto n) { sum_short_rows<n.value>(terms, rows, sums); })) return;
+  if (columns <= 16 * kLanes<RowVectorOf<A>>) return sum_rows_together(terms, rows, columns, sums);
+  for (int64_t r = 0; r < rows; ++r) sums[r] = sum(terms + r * columns, columns);
 }
 
 template <int Columns, class A>
@@ -170,19 +183,9 @@ inline void repeat_by_vectors(const A* values, int64_t rows, int64_t columns, A*
 template <class A>
 inline void repeat_along_rows(const A* values, int64_t rows, int64_t columns, A* out) {
   using V = VectorOf<A>;
-  switch (columns) {
-    case 1:
-      return repeat_short<1>(values, rows, out);
-    case 2:
-      return repeat_short<2>(values, rows, out);
-    case 3:
-      return repeat_short<3>(values, rows, out);
-    case 4:
-      return repeat_short<4>(values, rows, out);
-    default:
-      return columns < 4 * kLanes<V> ? repeat_by_vectors<RowVectorOf<A>>(values, rows, columns, out)
-                                     : repeat_by_vectors<V>(values, rows, columns, out);
-  }
+  if (with_few_columns(columns, [&](auto n) { repeat_short<n.value>(values, rows, out); })) return;
+  if (columns < 4 * kLanes<V>) return repeat_by_vectors<RowVectorOf<A>>(values, rows, columns, out);
+  repeat_by_vectors<V>(values, rows, columns, out);
 }
 
 // values[r, :] = values[0, :]. May write a vector past the end of the last row.
