@@ -2,6 +2,7 @@
 #ifndef TFVAE_TF_CHECKS_H_
 #define TFVAE_TF_CHECKS_H_
 
+#include <algorithm>
 #include <limits>
 
 #include "csrc/core/params.h"
@@ -68,8 +69,10 @@ inline absl::Status check_rank_of_draws(int rank) {
 inline absl::Status insert_samples(int64_t num_samples, TensorShape* z, TensorShape* rows) {
   TF_RETURN_IF_ERROR(check_rank_of_draws(z->dims()));
   TF_RETURN_IF_ERROR(z->InsertDimWithStatus(0, num_samples));
-  // XLA ends the process where the bytes of a tensor are more than 2^63.
-  if (z->num_elements() > std::numeric_limits<int64_t>::max() / static_cast<int64_t>(sizeof(double))) {
+  // XLA ends the process where the bytes of a tensor are more than 2^63, sizes of 0 left out.
+  int64_t left = std::numeric_limits<int64_t>::max() / static_cast<int64_t>(sizeof(double));
+  for (const int64_t size : z->dim_sizes()) left /= std::max<int64_t>(size, 1);
+  if (left == 0) {
     return absl::InvalidArgumentError(absl::StrCat("z would have too many elements, ", z->DebugString(), "."));
   }
   return rows->InsertDimWithStatus(0, num_samples);

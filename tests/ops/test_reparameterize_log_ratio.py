@@ -197,8 +197,9 @@ def test_bad_arguments_are_refused_by_name(backend):
             reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=wrong)
     with pytest.raises(ValueError, match=r"num_samples must be below 2\*\*63"):
         reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2**70)
-    with pytest.raises(ValueError, match=r"num_samples is \d+, of which z of a mean of shape .* 2\*\*60 elements or"):
-        reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2**59)
+    for wide, draws in ((mean, 2**59), (mean[:0], 2**61), (mean[:, :0], 2**62)):
+        with pytest.raises(ValueError, match=r"num_samples is \d+, too many for a mean of shape .* below 2\*\*60"):
+            reparameterize_log_ratio(wide, wide, seed=SEED, num_samples=draws)
     with pytest.raises(TypeError, match="stop_density_gradient must be True or False"):
         reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=1, stop_density_gradient="yes")
     with pytest.raises(ValueError, match=r"seed must have shape \[2\], not \[3\]"):
@@ -211,16 +212,17 @@ def test_bad_arguments_are_refused_by_name(backend):
     not (_native.metadata() or {}).get("xla"), reason="asks the kernel inside XLA, which this build does not have"
 )
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_more_draws_than_memory_has_addresses(jit_compile):
+@pytest.mark.parametrize("rows", [1, 0])
+def test_more_draws_than_memory_has_addresses(jit_compile, rows):
     """Known too late for Python; XLA would end the process."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None])], jit_compile=jit_compile, autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec([None, None])], jit_compile=jit_compile, autograph=False)
     def many(mean):
         return reparameterize_log_ratio(mean, mean, seed=SEED, num_samples=2**59)
 
     error = pytest.raises(tf.errors.InvalidArgumentError, match="z would have too many elements")
     with tfvae.use_backend("native"), error:
-        many(tf.ones([4]))
+        many(tf.ones([rows, 4]))
 
 
 def test_unknown_shapes_in_a_function(backend, rng):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,12 +99,13 @@ def as_flag(name: str, value: Any) -> bool:
 
 
 def as_num_samples(value: Any, mean: tf.Tensor) -> int:
-    """Return the number of draws; of more elements than memory can address XLA would make no error."""
-    num_samples, elements = as_count(value, "num_samples"), mean.shape.num_elements()
-    if elements is not None and num_samples * elements >= 2**60:
+    """Return the number of draws; XLA makes no error of sizes whose product is too large, with those of 0 left out."""
+    num_samples = as_count(value, "num_samples")
+    sizes = mean.shape.as_list() if mean.shape.rank is not None else []
+    if num_samples * math.prod(size or 1 for size in sizes) >= 2**60:
         raise ValueError(
-            f"num_samples is {num_samples}, of which z of a mean of shape {_show(mean.shape)} would have 2**60 "
-            "elements or more. Take fewer."
+            f"num_samples is {num_samples}, too many for a mean of shape {_show(mean.shape)}: the sizes of z other "
+            "than 0 must have a product below 2**60. Take fewer."
         )
     return num_samples
 
