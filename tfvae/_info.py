@@ -32,12 +32,7 @@ def build_info() -> dict[str, Any]:
         "requested": _config.backend(),
         "problem": problem,
         "problem_inside_xla": _native.problem_inside_xla(),
-        "instruction_set": _instruction_set() if problem is None else None,
+        "instruction_set": _native.instruction_set(),
         "built": _native.metadata(),
         "versions": _native.versions(),
     }
-
-
-def _instruction_set() -> str | None:
-    usable = _native.instruction_sets()
-    return _config.isa() or (usable[0] if usable else None)

@@ -106,7 +106,7 @@ def _load_checked() -> Any:
     if built["tensorflow"] != tf.__version__:
         raise _Unusable(
             f"{path} was built against TensorFlow {built['tensorflow']} and this is TensorFlow {tf.__version__}. "
-            f"{REMEDY}"
+            f"{REMEDY} Or install that one, with `pip install tensorflow=={built['tensorflow']}`."
         )
     _expect_file(path)
     _check_isa()
@@ -185,21 +185,34 @@ def _refuse_second_copy(path: Path) -> None:
         )
 
 
-def instruction_sets() -> list[str]:
+def instruction_set() -> str | None:
+    """Return that of the kernels in use; None where there are none, or it cannot be found out."""
+    with _lock:
+        ops, _ = _outcome()
+        return None if ops is None else _asked_isa() or next(iter(_instruction_sets()), None)
+
+
+@functools.cache
+def _asked_isa() -> str | None:
+    """Return what ``TFVAE_ISA`` asked for when it was first looked at: the kernels, too, look once."""
+    return _config.isa()
+
+
+def _instruction_sets() -> list[str]:
     """Return those compiled in that this processor has, the best first; empty where that cannot be found out."""
-    if any(_is_truncated(path) for path in _FOLDER.glob("tfvae_kernels*.so")):
-        return []
     try:
+        if any(_is_truncated(path) for path in _FOLDER.glob("tfvae_kernels*.so")):
+            return []
         return list(importlib.import_module("tfvae._lib.tfvae_kernels").isas())
-    except ImportError:
+    except (ImportError, OSError):
         return []
 
 
 def _check_isa() -> None:
-    asked = _config.isa()
+    asked = _asked_isa()
     if asked is None:
         return
-    usable = instruction_sets()
+    usable = _instruction_sets()
     if usable and asked not in usable:
         raise _Unusable(
             f"the environment variable TFVAE_ISA is {asked!r} and must be one of {', '.join(usable)} on this machine. "
