@@ -193,3 +193,10 @@ def test_a_changed_copy_of_the_standard_normal_is_another_prior(change):
     p = StandardNormal(2)().copy(**{name: tf.constant(value) for name, value in change.items()})
     got = tfvae.sample_and_kl(q, p, seed=SEED).kl
     np.testing.assert_allclose(got, q.kl_divergence(p), rtol=1e-6)  # float32: a handful of roundings
+
+
+def test_a_copy_of_a_posterior_may_have_parameters_that_broadcast():
+    q = DiagonalNormal(2)([0.5, -1.0, 0.0, 0.0]).copy(scale_diag=tf.constant([[1.0, 2.0], [0.5, 1.0], [2.0, 0.1]]))
+    got = tfvae.sample_and_kl(q, StandardNormal(2)(), seed=SEED)
+    assert got.z.shape == [3, 2]
+    np.testing.assert_allclose(got.kl, q.kl_divergence(StandardNormal(2)()), rtol=1e-6)  # float32, as above

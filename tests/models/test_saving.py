@@ -214,6 +214,12 @@ class WithConfig(Narrow):
         return cls(**config)
 
 
+class WithStaticMethod(WithConfig):
+    @staticmethod
+    def from_config(config, custom_objects=None):
+        return WithStaticMethod(**config)
+
+
 def test_a_subclass_that_could_not_be_loaded_is_not_saved(x, tmp_path):
     vae = Narrow(2)
     vae.build(x.shape)
@@ -221,11 +227,12 @@ def test_a_subclass_that_could_not_be_loaded_is_not_saved(x, tmp_path):
     with pytest.raises(TypeError, match=r"Narrow could not be loaded again.*latent_size.*Override get_config"):
         vae.save(path)
     assert not path.exists()
-    vae = WithConfig(2)
-    vae.build(x.shape)
-    vae.save(path)
-    loaded = keras.saving.load_model(path, custom_objects={"WithConfig": WithConfig})
-    np.testing.assert_array_equal(loaded.predict(x, verbose=0), vae.predict(x, verbose=0))
+    for kind in (WithConfig, WithStaticMethod):
+        vae = kind(2)
+        vae.build(x.shape)
+        vae.save(path)
+        loaded = keras.saving.load_model(path, custom_objects={kind.__name__: kind})
+        np.testing.assert_array_equal(loaded.predict(x, verbose=0), vae.predict(x, verbose=0))
 
 
 def test_layers_in_both_networks_which_could_not_be_loaded_are_not_saved(tmp_path):

@@ -108,7 +108,8 @@ def as_events(z: tf.Tensor, q: Any) -> tf.Tensor:
 def _gaussian_params(distribution: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
     """Return ``mean`` and ``log_var`` of a diagonal Gaussian as vectors ``[..., D]``, or None for anything else."""
     if isinstance(distribution, tfd.MultivariateNormalDiag):
-        mean = distribution.loc if isinstance(distribution, NormalDiag) else distribution.mean()
+        # A copy with other parameters has no log_var, and a mean that may have to be broadcast.
+        mean = distribution.loc if getattr(distribution, "log_var", None) is not None else distribution.mean()
         return mean, log_var_of(distribution)
     independent = isinstance(distribution, tfd.Independent) and isinstance(distribution.distribution, tfd.Normal)
     rank = distribution.event_shape.rank

@@ -196,7 +196,7 @@ def check_saving(model: keras.Model, path: Any, base: type[keras.Model]) -> None
             "model that is built as this one was."
         )
     kind = type(model)
-    if kind is base or kind.from_config.__func__ is not base.from_config.__func__:
+    if kind is base or _function(kind.from_config) is not _function(base.from_config):
         return
     try:
         inspect.signature(kind).bind(**model.get_config())
@@ -206,6 +206,11 @@ def check_saving(model: keras.Model, path: Any, base: type[keras.Model]) -> None
             f"({error}). Override get_config, or from_config, or let the constructor take the arguments of tfvae.VAE. "
             "Or keep the weights alone, by save_weights."
         ) from error
+
+
+def _function(method: Any) -> Any:
+    """Return the function of a class method; of a static one, itself."""
+    return getattr(method, "__func__", method)
 
 
 def check_overrides(kind: type[keras.Model], base: type[keras.Model]) -> None:
