@@ -30,8 +30,8 @@ class EvidenceDecomposition(HeldOutCallback):
     Args:
         x_val: held-out data ``[N, *event]``. A look costs ``N num_samples`` passes through the decoder and more, so
             give a hundred examples or so.
-        every: epochs from one look to the next; the first and the last epoch are looked at too (one where
-            ``EarlyStopping`` ends training if that stands before this among the callbacks).
+        every: epochs from one look to the next, the first being after epoch 1; the last epoch is looked at too (one
+            where ``EarlyStopping`` ends training if that stands before this among the callbacks).
         num_samples: draws per example.
         seed: an integer; the noise of all looks.
 

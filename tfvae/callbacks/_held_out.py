@@ -12,7 +12,7 @@ from tfvae.evidence._job import check_data
 
 
 class HeldOutCallback(keras.callbacks.Callback):
-    """Calls ``look()`` after the first epoch, every ``every`` after it and the last, and logs the numbers it returns.
+    """Calls ``look()`` after epochs ``1``, ``1 + every`` and so on and the last, and logs the numbers it returns.
 
     In the epochs between, the names are logged as NaN, so that all entries of a history have one value per epoch.
     """

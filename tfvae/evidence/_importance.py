@@ -180,8 +180,7 @@ def _defensive_draw(q: Any, p: Any, seed: tf.Tensor, num_samples: int) -> tuple[
     """Draw from ``(1 - a) q + a p`` and return the draws with the log of that density less ``log p``."""
     seeds = tf.random.experimental.stateless_split(seed, 3, alg="philox")
     z, log_ratio = _draws.draw(q, p, seeds[0], num_samples)
-    examples = [num_samples, *q.batch_shape][: 2 - p.batch_shape.rank]
-    of_prior = p.sample(examples, seed=tf.cast(seeds[1], tf.int32))
+    of_prior = p.sample([num_samples, *q.batch_shape], seed=tf.cast(seeds[1], tf.int32))
     chosen = tf.random.stateless_uniform(tf.shape(log_ratio), seeds[2], alg="philox") < PRIOR_PART
     log_ratio = tf.where(chosen, _draws.log_ratio(q, p, of_prior), log_ratio)
     dimensions = tf.ones([tf.rank(z) - 2], tf.int32)
