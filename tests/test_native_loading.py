@@ -5,6 +5,7 @@ Each case is a copy of the package in a folder of its own, imported in a process
 
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ BUILT = tfvae.build_info()["built"] is not None
 LIBRARY, XLA_LIBRARY = "libtfvae_ops.so", "libtfvae_xla.so"
 PARENT = "größe 1"
 SECOND = "second copy"
-CUT_MODULE = "the NumPy module cut off"  # The ops need only the library.
+# The ops need only the library.
+CUT_MODULE, NO_MODULE = "the NumPy module cut off", "the NumPy module a link to nothing"
 
 # TensorFlow, Keras and TFP, which take seconds to import, are imported once, before the processes part.
 _CODE = """
@@ -160,6 +162,17 @@ def _with_cut_module(package):
     (package / "_lib" / module.name).write_bytes(module.read_bytes()[:200_000])
 
 
+def _with_link_to_nothing(package):
+    add_library(package, (PACKAGE / "_lib" / LIBRARY).read_bytes())
+    (package / "_lib" / "tfvae_kernels.x.so").symlink_to("nothing")
+
+
+def _end_of_segments(content):
+    start, size, count = struct.unpack_from("<32xQ14xHH", content)
+    segments = struct.iter_unpack("<8xQ16xQ16x", content[start : start + size * count])
+    return max(offset + length for offset, length in segments)
+
+
 def _bad_json(package):
     add_library(package, b"")
     (package / "_lib" / "build.json").write_text("{", encoding="utf-8")
@@ -191,12 +204,17 @@ def _cases():
         cases |= {
             "whole": (_with(whole), []),
             CUT_MODULE: (_with_cut_module, []),
+            NO_MODULE: (_with_link_to_nothing, []),
             SECOND: (
                 _with(whole),
                 ["another copy of the compiled ops is already loaded from", "Keep one installation"],
             ),
             "truncated in the middle": (
                 _with(whole[: len(whole) // 2]),
+                [LIBRARY, here, "shorter than", "Rebuild with"],
+            ),
+            "truncated in its last segment": (
+                _with(whole[: _end_of_segments(whole) - 1]),
                 [LIBRARY, here, "shorter than", "Rebuild with"],
             ),
             "truncated in its headers": (_with(whole[:300]), [LIBRARY, here, "shorter than", "Rebuild with"]),
@@ -210,7 +228,8 @@ def _cases():
 
 
 CASES = _cases()
-BROKEN = [name for name in CASES if name not in ("whole", CUT_MODULE)]
+WORKING = ["whole", CUT_MODULE, NO_MODULE]
+BROKEN = [name for name in CASES if name not in WORKING]
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +284,7 @@ def test_asking_for_native_raises_req_26(results, name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in BROKEN if name.endswith(("TensorFlow", "its headers", "the middle"))]
+    "name", [name for name in BROKEN if name.endswith(("TensorFlow", "its headers", "the middle", "last segment"))]
 )
 def test_the_library_is_checked_before_it_is_opened_req_28(results, name):
     assert results[name]["maps"] == []
@@ -273,7 +292,7 @@ def test_the_library_is_checked_before_it_is_opened_req_28(results, name):
 
 if BUILT:
 
-    @pytest.mark.parametrize("name", ["whole", CUT_MODULE])
+    @pytest.mark.parametrize("name", WORKING)
     def test_a_whole_copy_works_from_a_folder_with_a_space_and_umlauts(results, name):
         result = results[name]
         assert result["info"]["backend"] == "native"

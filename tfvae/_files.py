@@ -10,7 +10,8 @@ from pathlib import Path
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` write to a temporary name (with the same suffix), then put it in place."""
+    """Let ``write`` write to a temporary name (with the same suffix), then put it in place, behind symbolic links."""
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(f".partial-{path.name}")
     with _only_writer(temporary):
         try:

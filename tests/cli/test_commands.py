@@ -13,7 +13,7 @@ from PIL import Image
 import tfvae
 from tests.cli.conftest import TRAIN
 from tfvae import datasets
-from tfvae.cli import _measure, _train, main
+from tfvae.cli import _measure, _pictures, _train, main
 from tfvae.cli._run_folder import RunFolder
 
 PICTURES = (
@@ -68,6 +68,13 @@ def test_an_extreme_example_is_named_and_costs_only_its_own_pictures(tfvae_comma
     assert (tmp_path / "run" / "saved_model").is_dir()
     report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (report["elbo"], report["not_finite"], report["first_not_finite"]) == (None, 1, 3)
+
+
+def test_pictures_show_one_of_each_class_first_and_none_twice():
+    x, labels = np.arange(6.0), [1, 1, 0, 0, 2, 1]
+    assert _pictures.one_of_each(x, labels, 12).tolist() == [2, 0, 4, 1, 3, 5]
+    assert _pictures.one_of_each(x, labels, 4).tolist() == [2, 0, 4, 1]
+    assert _pictures.one_of_each(x, None, 4).tolist() == [0, 1, 2, 3]
 
 
 def test_history_has_every_term_of_every_epoch(trained):

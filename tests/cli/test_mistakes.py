@@ -1,6 +1,7 @@
 """Whatever the user gets wrong: one clear line on stderr, exit code 2, and nothing half-written."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvae import _files
-from tfvae.cli import _commands, _run_folder, main
+from tfvae import _files, datasets
+from tfvae.cli import _commands, _data, _run_folder, main
 
 
 def _assert_one_line(code, out, err, message):
@@ -158,6 +159,37 @@ def test_writers_of_one_file_wait_for_each_other(tmp_path):
     assert path.read_text() == "whole"
 
 
+def test_a_writer_that_waited_holds_the_file_of_the_name(tmp_path, monkeypatch):
+    """The one before has put in place what it waited for."""
+    path, flock = tmp_path / "one.txt", fcntl.flock
+
+    def wait(descriptor, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        _files.write_text(path, "first")
+        flock(descriptor, operation)
+
+    def write(temporary):
+        with temporary.open("r+") as file, pytest.raises(BlockingIOError):
+            flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        temporary.write_text("second")
+
+    monkeypatch.setattr(fcntl, "flock", wait)
+    _files.write_file(path, write)
+    assert path.read_text() == "second"
+
+
+def test_a_symbolic_link_stays_and_what_it_points_to_is_written(tmp_path):
+    (tmp_path / "store").mkdir()
+    link, file = tmp_path / "link.txt", tmp_path / "store" / "one.txt"
+    link.symlink_to(file)
+    for text in ("new", "newer"):
+        _files.write_text(link, text)
+        assert link.is_symlink()
+        assert not file.is_symlink()
+        assert file.read_text() == text
+    assert [path.name for path in file.parent.iterdir()] == ["one.txt"]
+
+
 def test_addresses_are_no_folders_to_export_to(tfvae_command, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = tfvae_command("export", trained, "--output", "gs://bucket/model")
@@ -175,16 +207,20 @@ def test_results_leave_alone_what_is_not_theirs(tfvae_command, tmp_path, trained
 
 
 @pytest.mark.parametrize(
-    "error",
-    [MemoryError("Unable to allocate 1 TiB"), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")],
-    ids=["NumPy", "TensorFlow"],
+    ("error", "words"),
+    [
+        (MemoryError("Unable to allocate 1 TiB"), "Unable to allocate 1 TiB"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "OOM when allocating"),
+        (MemoryError(), "MemoryError"),
+    ],
+    ids=["NumPy", "TensorFlow", "Python"],
 )
-def test_memory_that_does_not_suffice(tfvae_command, monkeypatch, error):
+def test_memory_that_does_not_suffice(tfvae_command, monkeypatch, error, words):
     def fail(_):
         raise error
 
     monkeypatch.setattr(_commands, "sample", fail)
-    _assert_one_line(*tfvae_command("sample", "r"), f"There is not enough memory ({error}).")
+    _assert_one_line(*tfvae_command("sample", "r"), f"There is not enough memory ({words}).")
 
 
 def test_resuming_with_other_settings_or_data(tfvae_command, tmp_path, trained, data_file):
@@ -194,8 +230,10 @@ def test_resuming_with_other_settings_or_data(tfvae_command, tmp_path, trained, 
     result = tfvae_command("train", "--output", copy, "--resume", "--data", "digits")
     _assert_one_line(*result, "The data of digits are not those the run in")
     content = json.loads((copy / "run.json").read_text())
-    other = tmp_path / "other.npz"
-    np.savez(other, x=np.ones((50, 5)))
+    other, data = tmp_path / "other.npz", datasets.load(data_file)
+    # No example but the last of the test part is another one.
+    data.test[-1] += 1
+    np.savez(other, x_train=data.train, x_test=data.test)
     content["settings"]["data"] = str(other)
     (copy / "run.json").write_text(json.dumps(content))
     refused = "are not those the run in"
@@ -207,6 +245,21 @@ def test_resuming_with_other_settings_or_data(tfvae_command, tmp_path, trained, 
     assert tfvae_command("evaluate", copy, "--data", other)[0] == 0
     other.unlink()
     _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "no data set or file called")
+
+
+def test_the_fingerprint_is_of_every_part_and_its_shape():
+    parts = [np.arange(12.0, dtype=np.float32).reshape(4, 3) + i for i in range(3)]
+
+    def digest(train, validation, test):
+        return _data.Parts(train, validation, datasets.Dataset("x", train, test), "normal", False).digest()
+
+    others = [
+        digest(*(change(part) if i == changed else part for i, part in enumerate(parts)))
+        for changed in range(3)
+        for change in (lambda part: part + 1, lambda part: part.reshape(2, 6))
+    ]
+    assert digest(*(part.copy() for part in parts)) == digest(*parts)
+    assert len({digest(*parts), *others}) == 7
 
 
 def test_data_that_do_not_fit_the_model(tfvae_command, tmp_path, trained):

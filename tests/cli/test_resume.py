@@ -1,9 +1,11 @@
 """Interrupted and resumed equals uninterrupted, bit for bit; Ctrl-C keeps the best weights; kill -9 spoils nothing."""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -14,13 +16,15 @@ import numpy as np
 import pytest
 
 import tfvae
-from tfvae.cli import _checkpoint, _data, _train, _training, main
+from tfvae.cli import _checkpoint, _data, _measure, _train, _training, main
+from tfvae.cli._errors import UsageError
 from tfvae.cli._run_folder import RunFolder
 from tfvae.cli._settings import Settings
 
 from .conftest import TRAIN
 
 INTERRUPTED = 130
+_HISTORY = {part + name: [1.0, 2.0] for part in ("", "val_") for name in ("elbo", "kl", "loss", "reconstruction")}
 
 
 def _train_words(data_file, folder, epochs, *more):
@@ -214,8 +218,16 @@ def test_one_process_at_a_time_trains_in_a_folder(tfvae_command, monkeypatch, tr
     with RunFolder(str(trained)).held():
         code, _, err = tfvae_command(*words)
         assert code == 2
-        assert f"Another process is training in {trained}. Wait for its end" in err
+        assert f"Another process is at work in {trained}. Wait for its end" in err
     assert tfvae_command(*words)[0] == 0
+
+
+def test_one_process_at_a_time_computes_the_evidence_of_a_run(tfvae_command, monkeypatch, trained):
+    monkeypatch.setattr(_measure, "measure", lambda *_: pytest.fail("It is not this one's turn."))
+    with RunFolder(str(trained)).held():
+        code, out, err = tfvae_command("evaluate", trained, "--evidence")
+    assert (code, out) == (2, "")
+    assert f"Another process is at work in {trained}. Wait for its end" in err
 
 
 def test_best_weights_are_kept(monkeypatch, tmp_path, data_file):
@@ -282,12 +294,35 @@ def test_order_of_the_data_depends_on_seed_and_epoch_alone():
     assert epochs(0, 1, seed=4) != five[:1]
 
 
-def test_failed_restore_leaves_the_model_alone(tmp_path):
+@pytest.mark.parametrize(("shape", "dtype"), [((2, 2), "float32"), ((2,), "float64")])
+def test_failed_restore_leaves_the_model_alone(tmp_path, shape, dtype):
     values = [keras.Variable(np.ones(3, np.float32)), keras.Variable(np.ones(2, np.float32))]
-    progress = _checkpoint.Progress({"val_elbo": [1.0]}, 0)
-    _checkpoint.save(tmp_path / "checkpoint.npz", progress, [values[0], keras.Variable(np.zeros((2, 2)))])
-    with pytest.raises(
-        Exception, match=r"cannot be used to resume \(.* is float64 \(2, 2\) there and float32 \(2,\) here"
-    ):
+    others = [keras.Variable(np.zeros(3, np.float32)), keras.Variable(np.zeros(shape), dtype=dtype)]
+    _checkpoint.save(tmp_path / "checkpoint.npz", _checkpoint.Progress(_HISTORY), others)
+    told = re.escape(f"is {dtype} {shape} there and float32 (2,) here")
+    with pytest.raises(UsageError, match=rf"cannot be used to resume \(.* {told}"):
         _checkpoint.restore(RunFolder(str(tmp_path)).checkpoint, values, [])
     assert (values[0].numpy() == 1).all()
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"best_epoch": 99},
+        {"best_epoch": -1},
+        {"best_epoch": 1.0},
+        {"seconds": float("nan")},
+        {"history": {name: values for name, values in _HISTORY.items() if name != "val_elbo"}},
+        {"history": {**_HISTORY, "accuracy": [0.5, 0.5]}},
+        {"history": {**_HISTORY, "val_kl": [1.0, 2.0, 3.0]}},
+    ],
+)
+def test_progress_that_does_not_fit_together_is_refused(tmp_path, spoilt):
+    path, variable = RunFolder(str(tmp_path)).checkpoint, keras.Variable(np.ones(3, np.float32))
+    whole = _checkpoint.Progress(_HISTORY, 2, [np.zeros(3, np.float32)], 1.5)
+    _checkpoint.save(path, whole, [variable])
+    assert _checkpoint.restore(path, [variable], [variable]).epoch == 2
+    _checkpoint.save(path, dataclasses.replace(whole, **spoilt), [keras.Variable(np.zeros(3, np.float32))])
+    with pytest.raises(UsageError, match=r"cannot be used to resume \(its history does not fit together\)"):
+        _checkpoint.restore(path, [variable], [variable])
+    assert (variable.numpy() == 1).all()

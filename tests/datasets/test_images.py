@@ -19,7 +19,8 @@ def test_folder_of_images_with_classes(tmp_path):
         for i in range(5):
             _save_image(tmp_path / name / f"{i}.png", np.full((4, 6), 51 * k + i, np.uint8))
     (tmp_path / "empty").mkdir()
-    (tmp_path / "cat" / "notes.txt").write_text("not an image")
+    for name in ("notes.txt", "._0.png"):
+        (tmp_path / "cat" / name).write_text("not an image")
     _save_image(tmp_path / ".thumbnails" / "0.png", np.zeros((4, 6), np.uint8))
     data = datasets.load(tmp_path)
     assert data.event_shape == (4, 6, 1)
@@ -75,10 +76,11 @@ def test_training_and_test_images_that_are_not_arranged_alike(tmp_path):
         datasets.load(tmp_path)
 
 
-def test_training_and_validation_images_are_no_classes(tmp_path):
-    for part in ("train", "val"):
+@pytest.mark.parametrize("parts", [("train", "val"), ("Train", "test", "train")])
+def test_parts_beside_training_and_test_images_are_no_classes(tmp_path, parts):
+    for part in parts:
         _save_image(tmp_path / part / "0.png", np.zeros((4, 6), np.uint8))
-    with pytest.raises(ValueError, match=r"sub-folders train, val; expected train and test alone"):
+    with pytest.raises(ValueError, match=rf"sub-folders {', '.join(parts)}; expected train and test alone"):
         datasets.load(tmp_path)
 
 
@@ -97,14 +99,23 @@ def test_images_of_mixed_sizes(tmp_path):
         datasets.load(tmp_path)
 
 
-def test_photographs_are_read_as_viewers_show_them(tmp_path):
+@pytest.mark.parametrize(
+    ("orientation", "on_its_side"),
+    [
+        (5, lambda upright: upright.swapaxes(0, 1)),
+        (6, lambda upright: np.rot90(upright)),  # Turn it by a quarter clockwise to see it.
+        (7, lambda upright: np.rot90(upright, 2).swapaxes(0, 1)),
+        (8, lambda upright: np.rot90(upright, -1)),
+    ],
+)
+def test_photographs_are_read_as_viewers_show_them(tmp_path, orientation, on_its_side):
     """A camera that was turned stores the picture on its side, and says so."""
     upright = np.zeros((8, 16, 3), np.uint8)
-    upright[:, :8] = 255
+    upright[:4, :8] = 255
     Image.fromarray(upright).save(tmp_path / "a.png")
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # Turn it by a quarter clockwise to see it.
-    Image.fromarray(np.rot90(upright)).save(tmp_path / "b.png", exif=exif)
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(on_its_side(upright)).save(tmp_path / "b.png", exif=exif)
     examples = datasets.load_examples(tmp_path)
     np.testing.assert_array_equal(examples[0], upright / np.float32(255))
     np.testing.assert_array_equal(examples[1], examples[0])
@@ -130,8 +141,9 @@ def test_folder_without_images(tmp_path):
         datasets.load(tmp_path)
 
 
-def test_images_both_in_the_folder_and_below(tmp_path):
-    _save_image(tmp_path / "a.png", np.zeros((4, 6), np.uint8))
-    _save_image(tmp_path / "cat" / "b.png", np.zeros((4, 6), np.uint8))
-    with pytest.raises(ValueError, match=r"both directly and in sub-folders \(cat, \.\.\.\)"):
+@pytest.mark.parametrize("below", [["cat"], ["test", "train"]])
+def test_images_both_in_the_folder_and_below(tmp_path, below):
+    for folder in (".", *below):
+        _save_image(tmp_path / folder / "a.png", np.zeros((4, 6), np.uint8))
+    with pytest.raises(ValueError, match=rf"both directly and in sub-folders \({below[0]}, \.\.\.\)"):
         datasets.load(tmp_path)

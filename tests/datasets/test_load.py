@@ -59,6 +59,7 @@ def test_real_values_are_not_binarised(tmp_path):
         (np.arange(240, dtype=np.uint8).reshape(10, 4, 3, 2), (4, 3, 2), "unit"),
         (np.arange(20, dtype=np.int64).reshape(10, 2), (2,), "real"),
         (np.linspace(0, 1, 20).reshape(10, 2).astype(">f8"), (2,), "unit"),
+        (np.linspace(-1, 1, 20).reshape(10, 2), (2,), "real"),
     ],
 )
 def test_npy(tmp_path, x, event_shape, kind):
@@ -112,7 +113,7 @@ def test_npz_with_one_array_of_any_name(tmp_path):
 
 
 def test_csv_with_header_and_labels(tmp_path):
-    text = "\ufeffage,label,height\n" + "".join(f"{i},{i % 2},{i / 2}\n" for i in range(10)) + "\n"
+    text = "\ufefflabel,age,height\n" + "".join(f"{i % 2},{i},{i / 2}\n" for i in range(10)) + "\n"
     data = datasets.load(_save_csv(tmp_path / "a.csv", text))
     assert data.event_shape == (2,)
     assert (data.train_labels == data.train[:, 0] % 2).all()
@@ -239,6 +240,10 @@ _BAD_ARCHIVES = {
     "labels in parts": (
         {"x": np.ones((4, 2)), "y": np.array([0, 1.5, 2, 3])},
         r"labels .*dtype float64; expected integ",
+    ),
+    "labels that float64 rounds": (
+        {"x": np.ones((2, 2)), "y": np.array([1, 2.0**60])},
+        r"labels .*dtype float64; expected integers",
     ),
     "labels in words": ({"x": np.ones((2, 2)), "y": np.array(["a", "b"])}, r"labels .*dtype <U1; expected integers"),
     "labels too large": (

@@ -66,5 +66,7 @@ def test_values_outside_the_support_are_refused():
         GammaPoisson(3.0, 2.0).log_evidence([1, -1])
     with pytest.raises(ValueError, match=r"integers of at least 0; 1 of 2 values are not, the first being 0.5"):
         GammaPoisson(3.0, 2.0).posterior([1, 0.5])
+    with pytest.raises(ValueError, match=r"integers of at least 0; 1 of 2 values are not, the first being inf"):
+        GammaPoisson(3.0, 2.0).log_evidence([1, math.inf])
     with pytest.raises(ValueError, match=r"0 or 1; 1 of 2 values are not, the first being 0.5 at index \[1\]"):
         BetaBernoulli(3.0, 2.0).posterior([1, 0.5])

@@ -20,6 +20,8 @@ def test_probabilistic_pca_of_the_digits(digits, size, variance, optimum):
     # Solved in its principal axes, so the best diagonal q is exact, to the rounding of float64.
     gap = log_evidence - model.elbo(digits, model.diagonal_posterior(digits)).numpy()
     assert np.max(np.abs(gap)) < 1e-10
+    # Of both signs of an axis one is chosen.
+    np.testing.assert_array_equal(model.loadings.max(axis=0), np.abs(model.loadings).max(axis=0))
 
 
 def test_scikit_learn_has_the_same_model_of_another_covariance(digits):
@@ -105,11 +107,17 @@ def test_factor_analysis_does_not_depend_on_the_units(factors):
 
 def test_expectation_maximisation_never_falls(factors):
     x, best = factors
-    values = []
+    # It starts from the principal axes of the features in units of their standard deviations.
+    axes = ProbabilisticPCA.fit((x - x.mean(axis=0)) / x.std(axis=0), 2).loadings
+    noise = np.sqrt(1 - np.sum(axes**2, axis=1))
+    start = FactorAnalysis(axes * x.std(axis=0)[:, None], noise * x.std(axis=0), x.mean(axis=0))
+    values = [np.mean(start.log_evidence(x))]
     for iterations in (1, 2, 3, 10, 30):
-        with pytest.warns(UserWarning, match=f"stopped after {iterations} iterations; the last raised"):
+        with pytest.warns(UserWarning, match=f"stopped after {iterations} iterations; the last raised") as told:
             fitted = FactorAnalysis.fit(x, 2, max_iterations=iterations, tolerance=0.0)
         values.append(np.mean(fitted.log_evidence(x)))
+        if iterations <= 3:
+            assert f"raised log p(x) by {values[-1] - values[-2]:.2g} nats" in str(told[0].message)
     assert np.all(np.diff(values) > 0)
     assert values[-1] <= np.mean(best.log_evidence(x))
 
@@ -197,3 +205,18 @@ def test_data_of_fewer_dimensions_leave_no_noise():
     x[:, 2] = 0.1  # Of which the mean is no number of float64, so that no deviation from it is 0.
     with pytest.raises(ValueError, match=r"Feature 2 of x is constant.*1 such features"):
         FactorAnalysis.fit(x, 1)
+
+
+def test_a_millionth_of_the_variance_is_left_to_the_noise_of_factor_analysis():
+    """Two factors explain every feature wholly, so that without it the likelihood has no bound."""
+    x = np.random.default_rng(0).normal(size=[30, 2]) @ np.array([[1.0, 2.0, -1.0], [0.5, -1.0, 3.0]])
+    model = FactorAnalysis.fit(x, 2)
+    # The rounding of float64: the square of a root.
+    np.testing.assert_allclose(model.scales**2, 1e-6 * x.var(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("tolerance", [math.nan, math.inf, "a", [1e-8], None])
+def test_a_tolerance_that_is_no_finite_number_is_refused(tolerance):
+    x = np.random.default_rng(0).normal(size=[5, 3])
+    with pytest.raises(ValueError, match=r"tolerance must (be finite|be numbers|have shape \[\], not \[1\])"):
+        FactorAnalysis.fit(x, 1, tolerance=tolerance)

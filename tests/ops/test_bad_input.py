@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tfvae
-from tfvae.ops import reparameterize_kl
+from tfvae.ops import reparameterize_kl, reparameterize_log_ratio
 
 BUILT = tfvae.build_info()["built"] is not None
 BACKENDS = ["native", "reference"] if BUILT else ["reference"]
@@ -245,6 +245,11 @@ def test_what_is_no_dense_tensor(backend, name, value):
 def test_per_dimension_that_is_not_a_bool(backend, value):
     with pytest.raises(TypeError, match="per_dimension must be True or False, not"):
         reparameterize_kl(tf.zeros([3]), tf.zeros([3]), seed=[1, 2], per_dimension=value)
+
+
+def test_num_samples_over_the_largest_int64(backend):
+    with pytest.raises(ValueError, match=rf"num_samples must be below 2\*\*63, not {2**63}\."):
+        reparameterize_log_ratio(tf.zeros([3]), tf.zeros([3]), seed=[1, 2], num_samples=2**63)
 
 
 @pytest.mark.parametrize(

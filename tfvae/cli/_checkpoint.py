@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from tfvae._files import write_file
 from tfvae.cli._errors import UsageError, one_line
 
+_LOGGED = {part + name for part in ("", "val_") for name in ("elbo", "kl", "loss", "reconstruction")}
 _REMEDY = "Start again in another folder, or restore it from a copy."
 
 
@@ -81,6 +83,7 @@ def _progress(told: Any) -> Progress:
     history = {str(name): [float(value) for value in values] for name, values in dict(told["history"]).items()}
     lengths = {len(values) for values in history.values()}
     best_epoch, seconds = told["best_epoch"], float(told["seconds"])
-    if not isinstance(best_epoch, int) or len(lengths) != 1 or not 0 <= best_epoch <= min(lengths):
+    fits = set(history) == _LOGGED and len(lengths) == 1 and math.isfinite(seconds)
+    if not fits or not isinstance(best_epoch, int) or not 0 <= best_epoch <= min(lengths):
         raise ValueError("its history does not fit together")
     return Progress(history, best_epoch, [], seconds)

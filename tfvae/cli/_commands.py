@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -25,7 +26,14 @@ _SHOWN = 12
 def evaluate(arguments: Namespace) -> int:
     """Measure a run on its test examples, or on others."""
     folder = RunFolder(arguments.run)
-    run, vae = folder.read_run(), folder.load_model()
+    run = folder.read_run()
+    # What the evidence is saved in is one file for whoever computes it.
+    with folder.held() if arguments.evidence else contextlib.nullcontext():
+        return _evaluate(folder, run, arguments)
+
+
+def _evaluate(folder: RunFolder, run: Run, arguments: Namespace) -> int:
+    vae = folder.load_model()
     examples = _examples(arguments.data, run, folder, vae)
     measured = _measure.measure(vae, examples.x, arguments.num_samples, arguments.seed)
     if not arguments.json:

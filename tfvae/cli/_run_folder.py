@@ -73,14 +73,14 @@ class RunFolder:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training in the folder meanwhile; the system lets go when this one dies."""
+        """Keep other processes from writing into the folder meanwhile; the system lets go when this one dies."""
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(
-                    f"Another process is training in {self.path}. Wait for its end, or stop it first."
+                    f"Another process is at work in {self.path}. Wait for its end, or stop it first."
                 ) from None
             except OSError:
                 pass  # Some network file systems have no locks.

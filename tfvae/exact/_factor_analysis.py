@@ -68,7 +68,7 @@ class FactorAnalysis(LinearGaussian):
             tolerance: stop when a step raises the mean ``log p(x)`` by less, in nats.
 
         Raises:
-            ValueError: for other shapes or sizes, or a constant feature.
+            ValueError: for other shapes or sizes, a constant feature, or a bad argument.
 
         Warns:
             UserWarning: if it stopped before ``tolerance`` was reached.
@@ -85,6 +85,7 @@ class FactorAnalysis(LinearGaussian):
         [1.0, 0.5, 0.3]
         """
         rows, size = as_training_data(x, latent_size)
+        least_gain = float(as_parameter(tolerance, "tolerance"))
         mean, spread = rows.mean(axis=0), rows.std(axis=0)
         constant = spread <= _ROUNDING * np.abs(rows).max(axis=0)
         if constant.any():
@@ -94,7 +95,7 @@ class FactorAnalysis(LinearGaussian):
             )
         standard = (rows - mean) / spread
         loadings, variances = _expectation_maximisation(
-            standard.T @ standard / len(rows), size, as_count(max_iterations, "max_iterations"), float(tolerance)
+            standard.T @ standard / len(rows), size, as_count(max_iterations, "max_iterations"), least_gain
         )
         scales = np.sqrt(variances) * spread
         return cls(in_principal_axes(loadings * spread[:, None], scales), scales, mean)
@@ -114,7 +115,7 @@ def _expectation_maximisation(
     loadings = vectors[:, -size:] * np.sqrt(np.maximum(values[-size:] - left_over, 0.0))
     variances = np.maximum(1.0 - np.sum(loadings**2, axis=1), _LEAST_NOISE)
     before = -np.inf
-    for _ in range(max_iterations):
+    for iteration in range(max_iterations + 1):
         weighted = loadings / variances[:, None]
         precision = np.eye(size) + loadings.T @ weighted
         covariance = np.linalg.inv(precision)
@@ -125,9 +126,11 @@ def _expectation_maximisation(
             + np.sum(1.0 / variances)
             - np.sum(weighted * projected)
         )
-        if log_likelihood - before < tolerance:
-            return loadings, variances
         gain, before = log_likelihood - before, log_likelihood
+        if gain < tolerance:
+            return loadings, variances
+        if iteration == max_iterations:
+            break
         second_moment = covariance + covariance @ weighted.T @ projected
         loadings = projected @ np.linalg.inv(second_moment)
         variances = np.maximum(1.0 - np.sum(loadings * projected, axis=1), _LEAST_NOISE)
