@@ -1,5 +1,7 @@
 """PosteriorCollapse: what it sees, what it says, and when."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import tfvae
 from tfvae.callbacks import EvidenceDecomposition, PosteriorCollapse
 from tfvae.distributions import DiagonalNormal, Family, Normal
 from tfvae.distributions._tfp import tfd
+
+COLLAPSE, UNKNOWN = "Posterior collapse: all 2", "nothing can be told"
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +120,33 @@ def test_a_collapse_of_all_is_told_once_and_while_training(none_used, x):
         watch.look()  # the second: training has not ended
 
 
+@pytest.mark.parametrize(
+    ("scales", "patience", "expected"),
+    [
+        ([0, 1, 0], 1, [[COLLAPSE], [], [COLLAPSE], []]),
+        ([0, np.nan], 1, [[COLLAPSE], [], [UNKNOWN]]),
+        ([0, np.nan, 0], 2, [[], [], [], [COLLAPSE]]),
+    ],
+    ids=["recovery", "NaN after a collapse", "NaN in a streak"],
+)
+def test_what_is_told_when(make_vae, x, scales, patience, expected):
+    """At looks at an encoder whose weights come times ``scales``, and at the end."""
+    vae, watch, told = make_vae(0, 1), PosteriorCollapse(x[:100], patience=patience), []
+    weights = vae.encoder.get_weights()
+    watch.set_model(vae)
+    watch.on_train_begin()
+    for scale in [*scales, None]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            if scale is None:
+                watch.on_train_end()
+            else:
+                vae.encoder.set_weights([scale * value for value in weights])
+                watch.look()
+        told.append([words for words in (COLLAPSE, UNKNOWN) for warning in caught if words in str(warning.message)])
+    assert told == expected
+
+
 def test_words_and_numbers_of_a_collapse(none_used, x):
     watch = PosteriorCollapse(x[:100], every=2)
     none_used.kl_weight.assign(4.0)
@@ -127,14 +158,15 @@ def test_words_and_numbers_of_a_collapse(none_used, x):
     np.testing.assert_allclose(history["val_rate"], [0.0, np.nan, 0.0, 0.0], atol=1e-12)
 
 
-def test_a_mean_that_does_not_vary_is_told_apart(make_vae, x):
+@pytest.mark.parametrize("mean", [3.0, 10000.2])
+def test_a_mean_that_does_not_vary_is_told_apart(make_vae, x, mean):
     vae = make_vae(0)
     kernel, bias = vae.encoder.get_weights()
-    vae.encoder.set_weights([kernel, bias + np.array([0, 3, 0, 0])])
-    watch = PosteriorCollapse(x[:100])
+    vae.encoder.set_weights([kernel, bias + np.array([0, mean, 0, 0])])
+    watch = PosteriorCollapse(x, threshold=0.001)  # The variance of 700 times 10000.2 is 0.004 in float32.
     history = run(vae, watch)
     assert (history["val_active_units"], history["val_active_units_by_kl"]) == ([1.0], [2.0])
-    assert "the same posterior mean for all x (variance of at most 0.01) cost rate and tell little: 1." in watch.report
+    assert "the same posterior mean for all x (variance of at most 0.001) cost rate and tell little: 1." in watch.report
 
 
 def test_it_looks_where_training_stops(all_used, x):

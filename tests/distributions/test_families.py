@@ -125,9 +125,10 @@ def test_diagonal_normal_remembers_log_var_without_a_round_trip():
     np.testing.assert_array_equal(DiagonalNormal(2)(tf.concat([log_var, log_var], -1)).log_var, log_var)
 
 
+@pytest.mark.parametrize("shape", [[0], [5, 0]], ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_standard_normal_takes_the_dtype_of_an_empty_tensor(dtype):
-    prior = StandardNormal(2)(tf.zeros([0], dtype))
+def test_standard_normal_takes_the_dtype_of_an_empty_tensor(dtype, shape):
+    prior = StandardNormal(2)(tf.zeros(shape, dtype))
     assert prior.dtype == dtype
     assert prior.batch_shape == ()
 

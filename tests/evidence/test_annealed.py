@@ -6,7 +6,7 @@ import pytest
 from tests.evidence.conftest import LinearGaussian, LogGamma
 from tfvae import exact
 from tfvae.distributions._tfp import tfd
-from tfvae.evidence import annealed_importance_sampling, bidirectional_monte_carlo
+from tfvae.evidence import _annealed, _annealing, annealed_importance_sampling, bidirectional_monte_carlo
 from tfvae.evidence._annealing import Schedule, StepSizes
 
 
@@ -80,15 +80,24 @@ def test_an_example_s_chains_are_its_place_s_alone(repeated):
         np.testing.assert_allclose(got, want[:2], rtol=1e-8)  # float64 along 12 transitions
 
 
-def test_more_chains_than_go_together_are_all_counted(x, capsys):
-    model = LinearGaussian()
+def test_more_chains_than_go_together_are_all_counted(x, capsys, monkeypatch):
+    model, groups, add = LinearGaussian(), [], _annealed.RunningWeights.add
+    monkeypatch.setattr(_annealed.RunningWeights, "add", lambda self, group: groups.append(group) or add(self, group))
     result = annealed_importance_sampling(model, x, num_steps=5, num_chains=70, seed=1, verbose=1)
     assert "21/21" in capsys.readouterr().out  # 6 temperatures before, then 3 groups of 5 steps
+    assert len(np.unique(np.concatenate(groups))) == 70 * 3  # no chain is the same as one of another group
     assert np.all((result.effective_sample_size.numpy() > 10) & (result.effective_sample_size.numpy() <= 70))
     assert np.all(np.abs(result.estimate - model.marginal.logpdf(x)) < 5 * result.standard_error)  # 2e-6
     one = annealed_importance_sampling(model, x, num_steps=1, num_chains=1, seed=1, schedule="geometric")
     assert np.all(np.isinf(one.standard_error))
     assert np.all(np.isnan(one.acceptance_rate))
+
+
+def test_all_proposals_are_accepted_by_steps_that_are_kept_very_small(x, monkeypatch):
+    monkeypatch.setattr(_annealing, "_LARGEST_STEP", 1e-6)
+    # The energy is kept to within 1e-9, which is the chance of a refusal.
+    result = annealed_importance_sampling(LinearGaussian(), x, num_steps=5, num_chains=8, seed=1)
+    np.testing.assert_array_equal(result.acceptance_rate, np.ones(3))
 
 
 def test_schedules():

@@ -74,6 +74,17 @@ def test_optimiser_finds_the_best_diagonal_posterior(x, shifted):
     np.testing.assert_allclose(kl, np.full(3, BEST_GAP), atol=1e-3)
 
 
+def test_draws_for_the_optimiser_have_the_moments_of_q():
+    params = np.array([[0.3, -1.0, 0.5, -2.0], [4.0, 0.0, -1.0, 1.0]])
+    p = LinearGaussian().prior()
+    z, kl = _free_posterior._draw(lambda free: DiagonalNormal(2)(free[0]), [tf.constant(params)], p, [1, 2], 6)
+    mean, log_var = params[:, :2], params[:, 2:]
+    assert z.shape == [6, 2, 2]
+    np.testing.assert_allclose(np.mean(z, axis=0), mean, atol=1e-12)  # float64, here and next
+    np.testing.assert_allclose(np.var(z, axis=0), np.exp(log_var), rtol=1e-12)
+    np.testing.assert_allclose(kl, 0.5 * np.sum(mean**2 + np.exp(log_var) - log_var - 1, axis=1), rtol=1e-12)
+
+
 def test_importance_weights_where_there_are_too_many_dimensions():
     # Four dimensions, correlated posterior; the encoder's q is too narrow and off. 64 examples: the errors of the
     # estimates are calibrated if the share within 1.96 of them is 0.95 within 0.027 (one standard deviation) times 3.

@@ -160,12 +160,31 @@ def test_settings_that_no_configuration_tells_make_another_model(tmp_path, x):
         importance_weighted(vae, x, **settings)
 
 
+def test_settings_that_act_on_late_rows_alone_make_another_model(tmp_path):
+    """Densities are compared of the first 32 rows."""
+
+    def clipped(at):
+        encoder = keras.Sequential(
+            [keras.Input([3]), keras.layers.ReLU(max_value=at), keras.layers.Dense(4, kernel_initializer="ones")]
+        )
+        decoder = keras.Sequential([keras.Input([2]), keras.layers.Dense(3, kernel_initializer="ones")])
+        return tfvae.VAE(encoder, decoder, posterior=DiagonalNormal(2), likelihood=Normal(3))
+
+    x = np.concatenate([np.full([32, 3], 0.1), np.full([1, 3], 0.4)])
+    settings = {"num_samples": 10, "seed": 1, "save_to": tmp_path / "weights.npz"}
+    first = importance_weighted(clipped(0.2), x, **settings)
+    np.testing.assert_array_equal(first.estimate, importance_weighted(clipped(0.2), x, **settings).estimate)
+    with pytest.raises(ValueError, match="its model is not as asked"):
+        importance_weighted(clipped(0.3), x, **settings)
+
+
 def test_equal_weights_do_not_make_a_model_the_same(tmp_path, x):
     """Likelihood and activations make it another; the weight of its KL, which no estimate has in it, does not."""
     settings = {"num_samples": 10, "seed": 1, "save_to": tmp_path / "weights.npz"}
     first = importance_weighted(keras_model(), x, **settings)
     again = importance_weighted(keras_model(kl_weight=0.5), x, **settings)
     np.testing.assert_array_equal(first.estimate, again.estimate)
-    for other in (keras_model(scale=2.0), keras_model(activation="tanh")):
+    # The second scale changes densities by less than they are compared to.
+    for other in (keras_model(scale=2.0), keras_model(scale=1.00001), keras_model(activation="tanh")):
         with pytest.raises(ValueError, match="model"):
             importance_weighted(other, x, **settings)

@@ -6,7 +6,7 @@ from scipy import special, stats
 
 from tfvae.evidence._moments import RunningMoments
 from tfvae.evidence._pareto import pareto_k, tail_size
-from tfvae.evidence._thermodynamic import partition
+from tfvae.evidence._thermodynamic import _Path, partition
 from tfvae.evidence._weights import RunningWeights
 
 
@@ -18,6 +18,8 @@ def test_running_sums_are_those_of_all_weights_at_once(rng):
     np.testing.assert_allclose(running.log_mean(), special.logsumexp(log_weights, axis=0) - np.log(1000), rtol=1e-12)
     shares = special.softmax(log_weights, axis=0)
     np.testing.assert_allclose(running.effective_sample_size(), 1 / np.sum(shares**2, axis=0), rtol=1e-9)
+    error = np.std(shares, axis=0, ddof=1) / np.mean(shares, axis=0) / np.sqrt(1000)
+    np.testing.assert_allclose(running.standard_error(), error, rtol=1e-9)
     kept = tail_size(1000) + 1
     np.testing.assert_array_equal(np.sort(running._largest, axis=0), np.sort(log_weights, axis=0)[-kept:])
 
@@ -78,3 +80,42 @@ def test_moments_are_those_of_all_draws_at_once(rng):
 def test_partitions_are_spaced_on_a_logarithmic_scale():
     np.testing.assert_allclose(partition(4), [0.0, 0.001, 0.01, 0.1, 1.0])
     np.testing.assert_array_equal(partition(1), [0.0, 1.0])
+
+
+def riemann_sums(log_weights, betas):
+    """Return the left and the right one of the means of ``log w`` by weights ``w^b``, which may not be 0."""
+    means = [np.sum(special.softmax(b * log_weights, axis=0) * log_weights, axis=0) for b in betas]
+    return np.array([np.diff(betas) @ means[:-1], np.diff(betas) @ means[1:]])
+
+
+@pytest.mark.parametrize("spread", [5, 100])
+@pytest.mark.parametrize("cuts", [[], [1, 14, 60]], ids=["whole", "parts"])
+def test_bounds_and_jackknife_errors_are_those_of_all_draws_at_once(rng, cuts, spread):
+    log_weights, betas = spread * rng.normal(size=[97, 3]) - 300, partition(4)
+    path = _Path(betas, 20, 3)
+    for part in np.split(log_weights, cuts):
+        path.add(part)
+    left_out = [riemann_sums(np.delete(log_weights, np.s_[group::20], axis=0), betas) for group in range(20)]
+    errors = np.sqrt(19 / 20 * np.sum((left_out - np.mean(left_out, axis=0)) ** 2, axis=0))
+    # Sums in another order, and errors of differences: float64.
+    np.testing.assert_allclose(path.bounds(), [*riemann_sums(log_weights, betas), *errors], rtol=1e-9)
+
+
+def test_draws_without_weight_leave_no_lower_bound(rng):
+    log_weights, betas = rng.normal(size=[60, 4]), partition(4)
+    log_weights[5:25, 0] = log_weights[:, 1] = -np.inf  # Every group keeps some weight, in the first column.
+    log_weights[np.arange(60) % 20 != 3, 2] = -np.inf
+    log_weights[7, 3] = np.nan
+    path = _Path(betas, 20, 4)
+    for part in np.split(log_weights, [9, 30]):
+        path.add(part)
+    lower, upper, lower_error, upper_error = path.bounds()
+    np.testing.assert_array_equal(lower, [-np.inf, -np.inf, -np.inf, np.nan])
+    np.testing.assert_array_equal(lower_error, [np.inf, np.inf, np.inf, np.nan])
+    kept = np.flatnonzero(np.isfinite(log_weights[:, 0]))
+    rest = log_weights[kept, :1]
+    left_out = [riemann_sums(rest[kept % 20 != group], betas)[1, 0] for group in range(20)]
+    # Sums in another order, and an error of differences: float64.
+    in_one_group = riemann_sums(log_weights[3::20, 2:3], betas)[1, 0]
+    np.testing.assert_allclose(upper, [riemann_sums(rest, betas)[1, 0], -np.inf, in_one_group, np.nan], rtol=1e-12)
+    np.testing.assert_allclose(upper_error, [np.sqrt(19 * np.var(left_out)), np.inf, np.inf, np.nan], rtol=1e-9)

@@ -116,7 +116,8 @@ def test_no_draw_of_the_information_is_above_the_ceiling(correlated):
 
 def test_blocks_change_nothing(correlated, monkeypatch):
     whole = of(*correlated)
-    for held in (1, 7, 3 * 12 * 5):  # one row and component at a time; two components; five rows
+    # One row and component at a time; two components; five, and two in the last block; five rows.
+    for held in (1, 7, 3 * 5, 3 * 12 * 5):
         monkeypatch.setattr(_aggregate, "_HELD", held)
         np.testing.assert_allclose(of(*correlated), whole, rtol=1e-12)  # another order of the sums
 

@@ -138,3 +138,17 @@ def test_what_comes_late_or_is_nan_does_not_end_a_training(vae):
     assert np.isfinite(vae.fit(dataset(late), epochs=2, shuffle=False, verbose=0).history["elbo"]).all()
     with pytest.warns(RuntimeWarning, match="1 updates were skipped"):
         vae.fit(dataset(nan), shuffle=False, verbose=0)
+
+
+def test_a_first_batch_of_a_later_epoch_is_not_checked(vae):
+    epochs, x = [], np.zeros([16, 6], np.float32)
+
+    def batches():
+        epochs.append(1)
+        yield x if len(epochs) == 1 else x + 0.5
+
+    data = tf.data.Dataset.from_generator(batches, output_signature=tf.TensorSpec([None, 6], tf.float32))
+    data = data.apply(tf.data.experimental.assert_cardinality(1))
+    history = vae.fit(data, epochs=2, shuffle=False, verbose=0).history
+    assert len(epochs) == 2
+    assert np.isfinite(history["elbo"]).all()

@@ -134,7 +134,9 @@ def test_sample_weights_as_keras_counts_them(make_vae, x):
     ).history
     np.testing.assert_allclose([history["loss"][0], history["val_loss"][0]], [loss, loss], rtol=1e-5)
     column = dataset(x[:10], np.zeros(10), weight[:, None])
-    np.testing.assert_allclose(vae.evaluate(column, verbose=0, return_dict=True)["loss"], loss, rtol=1e-5)
+    unranked = column.map(lambda x, y, w: (x, y, tf.numpy_function(lambda w: w, [w], tf.float32)))
+    for data in (column, unranked):
+        np.testing.assert_allclose(vae.evaluate(data, verbose=0, return_dict=True)["loss"], loss, rtol=1e-5)
     with pytest.raises(
         ValueError, match=r"sample_weight must have shape \[B\], one weight per example, not \[None, 3\]"
     ):

@@ -104,7 +104,8 @@ class PosteriorCollapse(HeldOutCallback):
         mean, log_var = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         unknown = int(np.sum(~np.isfinite(np.concatenate([mean, log_var], axis=1)).all(axis=1)))
         if unknown:
-            self.report, self._to_tell = _in_words_of_unknown(unknown, len(mean)), True
+            self.report = _in_words_of_unknown(unknown, len(mean))
+            self._to_tell, self._told, self._empty_looks = True, False, 0
             return dict.fromkeys(self.names, math.nan)
         kl = metrics.kl_per_dimension(mean, log_var)
         moving = np.var(mean, axis=0, dtype=np.float64) > self.threshold

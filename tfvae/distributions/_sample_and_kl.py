@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfvae import ops
-from tfvae.distributions._normal import NormalDiag, StandardNormalArray, StandardNormalDiag, log_var_of
+from tfvae.distributions._normal import StandardNormalArray, StandardNormalDiag, log_var_of
 from tfvae.distributions._tfp import tfd
 from tfvae.ops import _checks
 

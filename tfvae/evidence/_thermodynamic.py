@@ -125,17 +125,21 @@ class _Path:
         self._shift, self._seen = shift, self._seen + len(log_weights)
 
     def bounds(self) -> list[np.ndarray]:
-        """Return lower and upper bound and their standard errors."""
-        lower, upper = self._sums(self._total.sum(axis=0), self._product.sum(axis=0))
-        if self._groups == 1:
+        """Return lower and upper bound and their standard errors, infinite where draws without weight make them."""
+        lower, upper = bounds = self._sums(self._total.sum(axis=0), self._product.sum(axis=0))
+        groups = range(self._groups)
+        if len(groups) == 1:
             return [lower, upper, np.full_like(lower, np.inf), np.full_like(upper, np.inf)]
-        rest = [total.sum(axis=0) - total for total in (self._total, self._product)]
-        count = self._groups
-        left_out = [np.array(values) for values in zip(*map(self._sums, *rest), strict=True)]
-        return [lower, upper, *(np.sqrt((count - 1) * np.var(values, axis=0)) for values in left_out)]
+        # Added up without the group: taken from the sum of all, digits would be lost where one draw outweighs the rest.
+        rest = ([np.delete(sums, i, axis=0).sum(axis=0) for sums in (self._total, self._product)] for i in groups)
+        with np.errstate(invalid="ignore"):
+            left_out = [np.array(values) for values in zip(*(self._sums(*sums) for sums in rest), strict=True)]
+            errors = [np.sqrt((self._groups - 1) * np.var(values, axis=0)) for values in left_out]
+        unknown = [np.isnan(error) & ~np.isnan(bound) for bound, error in zip(bounds, errors, strict=True)]
+        return [lower, upper, *(np.where(where, np.inf, error) for where, error in zip(unknown, errors, strict=True))]
 
     def _sums(self, total: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(divide="ignore", invalid="ignore"):
-            expected = product / total
+            expected = np.where(total == 0, -np.inf, product / total)
         widths = np.diff(self._betas, axis=0)
         return np.sum(widths * expected[:-1], axis=0), np.sum(widths * expected[1:], axis=0)
