@@ -91,6 +91,9 @@ def test_wrong_options(tfvae_command, tmp_path, case):
         (["evaluate", "r", "--num-samples", "x"], "argument --num-samples: expected an integer from 1"),
         (["evaluate", "r", "--seed", "-1"], "argument --seed: expected an integer from 0"),
         (["export", "r", "--ops", "all"], "invalid choice: 'all'"),
+        *(([command, "r", "--output", ""], "expected the name of a folder") for command in ("sample", "export")),
+        (["train", "--data", "digits", "--output", ""], "argument --output: expected the name of a folder"),
+        (["train", "--data", "digits", "--output", "\udcff"], "'\\udcff', is not UTF-8 text. Choose another name"),
     ],
 )
 def test_wrong_words(tfvae_command, words, message):
@@ -206,6 +209,14 @@ def test_results_leave_alone_what_is_not_theirs(tfvae_command, tmp_path, trained
     assert (copy / "saved_model" / "NOTES.txt").read_text() == "mine"
 
 
+def test_a_full_disk_of_which_tensorflow_tells_as_of_memory(tfvae_command, monkeypatch):
+    def fail(_):
+        raise tf.errors.ResourceExhaustedError(None, None, "/x/variables; No space left on device [Op:SaveV2]")
+
+    monkeypatch.setattr(_commands, "export", fail)
+    _assert_one_line(*tfvae_command("export", "r"), "error: No space left on device. Check the path")
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -285,7 +296,7 @@ def test_damaged_files_raise_req_49(tfvae_command, tmp_path, trained):
     model.write_bytes(flipped)
     _assert_one_line(*tfvae_command("evaluate", copy), "cannot be read; it is truncated or damaged")
     model.unlink()
-    _assert_one_line(*tfvae_command("export", copy), "no model.keras: training has not ended")
+    _assert_one_line(*tfvae_command("export", copy), "no model.keras: training has not ended, or the file was removed")
 
     content = checkpoint.read_bytes()
     for length in (0, 10, len(content) // 2, len(content) - 1):
@@ -303,6 +314,7 @@ def test_damaged_files_raise_req_49(tfvae_command, tmp_path, trained):
         json.dumps({"settings": {**settings, "latent_size": "10"}, "likelihood": "normal"}),
         json.dumps({"settings": {**settings, "code": "import os"}, "likelihood": "normal"}),
         json.dumps({"settings": settings, "likelihood": "magic"}),
+        json.dumps({"settings": {**settings, "learning_rate": 10**400}, "likelihood": "normal"}),
     ):
         run.write_text(damage)
         _assert_one_line(*tfvae_command("train", "--output", copy, "--resume"), "run.json is damaged")
@@ -321,6 +333,13 @@ def test_export_spares_what_is_there(tfvae_command, tmp_path, trained):
     code, out, err = tfvae_command("export", trained, "--output", tmp_path)
     _assert_one_line(code, out, err, str(tmp_path))
     assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_what_the_end_of_a_training_could_not_replace_is_told_before(tfvae_command, tmp_path, trained):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    (copy / "saved_model" / "letter.txt").write_text("dear")
+    result = tfvae_command("train", "--output", copy, "--resume", "--epochs", "9")
+    _assert_one_line(*result, "saved_model holds what no earlier export wrote (letter.txt)")
 
 
 def test_training_that_never_gives_a_finite_bound(tfvae_command, tmp_path):

@@ -134,7 +134,7 @@ def test_killed_in_the_middle_of_writing(monkeypatch, tmp_path, data_file, unint
     _assert_same_run(folder, uninterrupted(4))
 
 
-def test_an_extended_run_that_is_interrupted_goes_on_to_its_new_end(monkeypatch, tmp_path, data_file):
+def test_an_extended_run_that_is_interrupted_goes_on_to_its_new_end(monkeypatch, tmp_path, data_file, capsys):
     folder, fit = tmp_path / "run", _training.Session.fit
     with _no_results(monkeypatch):
         assert main(_train_words(data_file, folder, 1)) == 0
@@ -144,6 +144,10 @@ def test_an_extended_run_that_is_interrupted_goes_on_to_its_new_end(monkeypatch,
 
         monkeypatch.setattr(_training.Session, "fit", interrupt)
         assert main(["train", "--output", str(folder), "--resume", "--epochs", "3"]) == INTERRUPTED
+        assert "earlier end" not in capsys.readouterr().out
+        (folder / "metrics.json").touch()
+        assert main(["train", "--output", str(folder), "--resume", "--epochs", "3"]) == INTERRUPTED
+        assert f"{folder / 'model.keras'}. Its other results are those of an earlier end." in capsys.readouterr().out
         monkeypatch.setattr(_training.Session, "fit", fit)
         assert main(["train", "--output", str(folder), "--resume"]) == 0
     assert len((folder / "history.csv").read_text().splitlines()) == 1 + 3

@@ -106,6 +106,12 @@ def test_npz_labels_stay_with_their_examples(tmp_path):
     assert (data.test[:, 0] == 2 * data.test_labels).all()
 
 
+def test_npz_of_bytes_and_other_numbers_is_refused(tmp_path):
+    path = _save_npz(tmp_path / "a.npz", x_train=np.full((10, 3), 200, np.uint8), x_test=np.ones((4, 3), np.int64))
+    with pytest.raises(ValueError, match=r"x_train has dtype uint8 and x_test int64, and bytes .* divided by 255"):
+        datasets.load(path)
+
+
 def test_npz_with_one_array_of_any_name(tmp_path):
     data = datasets.load(_save_npz(tmp_path / "a.npz", spectra=np.ones((10, 3))))
     assert data.event_shape == (3,)
@@ -272,6 +278,7 @@ _BAD_CSV = {
     "blank lines": ("\n\n \n", r"is empty"),
     "only a header": ("age,height\n", r"holds no numbers: its only line is 'age,height'"),
     "separated digits": ("1,2\n3,1_0\n", r"line 2, column 2, holds '1_0'; expected a finite number"),
+    "open quote": ('1,2\n"3,4\n5,6\n', r"line 3, has 1 values; expected 2.* A quote before it seems to have no end"),
     "ragged": ("1,2\n3,4\n\n5\n", r"line 4, has 1 values; expected 2"),
     "word": ("age,height\n1,2\n3,tall\n", r"line 3, column 2 \(height\), holds 'tall'"),
     "missing value": ("1,2\n3,\n", r"line 2, column 2, holds ''"),

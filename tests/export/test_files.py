@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
+import time
 from pathlib import Path
 
 import keras
@@ -12,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 import tfvae
+from tfvae._files import staging_folder
 from tfvae.distributions import DiagonalNormal, Normal
 
 
@@ -140,6 +143,34 @@ def test_a_failure_leaves_nothing_half_written_and_the_earlier_export_whole(vae,
         vae.export(tmp_path / "model")
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
     assert bias_of(tmp_path / "model") == 1.0
+
+
+def test_what_a_killed_export_left_goes_with_the_next(vae, tmp_path):
+    (tmp_path / ".partial-model" / "new" / "variables").mkdir(parents=True)
+    (tmp_path / ".partial-model" / "new" / "saved_model.pb").write_bytes(b"half")
+    vae.export(tmp_path / "model")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_exports_to_one_place_wait_for_each_other(tmp_path):
+    inside, seen = threading.Event(), []
+
+    def stage(number):
+        with staging_folder(tmp_path / "model") as staging:
+            seen.append([entry.name for entry in staging.iterdir()])
+            (staging / str(number)).mkdir()
+            inside.set()
+            time.sleep(0.05)
+
+    threads = [threading.Thread(target=stage, args=[number]) for number in range(4)]
+    threads[0].start()
+    inside.wait()
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [[]] * 4
+    assert not list(tmp_path.iterdir())
 
 
 def test_arguments_that_cannot_be(vae, tmp_path):

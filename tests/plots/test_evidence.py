@@ -78,8 +78,9 @@ def test_of_all_examples():
         (-3, 1, 0.1),
         (1e4, 1.0, 0.1),
         (1.0, 1.0, math.inf),
+        (1e30, 2e35, 1e34),
     ],
-    ids=["no gap", "exact", "a thin part", "a negative part", "a negative gap", "a large gap", "errors not known"],
+    ids=["no gap", "exact", "a thin part", "a negative part", "a negative gap", "large", "errors not known", "vast"],
 )
 def test_no_two_labels_are_on_each_other(amortisation, approximation, error):
     figure = plots.evidence(decomposition([-90.0], [amortisation], [approximation], error))

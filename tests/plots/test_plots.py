@@ -45,7 +45,7 @@ def test_training_curves():
     assert figure.axes[0].lines[0].get_xdata().tolist() == [1, 2, 3, 4]
     assert figure.axes[0].lines[1].get_ydata().tolist() == HISTORY["val_elbo"]
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "best: -44.00 in epoch 3"]
+    assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "best: −44.00 in epoch 3"]
 
 
 def test_training_curves_of_what_fit_returns():
@@ -172,6 +172,8 @@ def test_other_data_are_drawn_too(shape):
     for figure in (plots.samples(x), plots.samples(x, reference=x), plots.reconstructions(x, x)):
         _render(figure)
         assert not figure.axes[0].images
+    if shape[1:] == (1,):
+        assert [plots.samples(x).axes[0].get_xticks().tolist(), figure.axes[0].get_xticks().tolist()] == [[0], [0]]
     if shape[1:] == (2,):
         assert _texts(plots.samples(x, reference=x).axes[0]) == ["data", "samples"]
 

@@ -117,8 +117,8 @@ def describe(report: dict[str, Any], of: int, more: str) -> list[str]:
     lines.append(header.rstrip())
     for name, label, meaning in _ROWS:
         told = f"{bits[name]:16.4f}" if name in bits else f"   {meaning}"
-        numbers = f"{report[name]:10.3f}{_error(report[f'{name}_error']):>10}"
-        lines.append(f"  {label:20}{numbers}{_error(report[f'{name}_standard_error']):>12}{told}".rstrip())
+        numbers = f"{report[name]:10.3f} {_error(report[f'{name}_error']):>9}"
+        lines.append(f"  {label:20}{numbers} {_error(report[f'{name}_standard_error']):>11}{told}".rstrip())
     lines += in_words_of_not_finite(report)
     bad = report["not_to_be_trusted"]
     if bad:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import warnings
@@ -21,6 +22,9 @@ INTERRUPTED = 130
 # What a shell reports of a program that the signal SIGPIPE (13) ended: 128 + 13.
 BROKEN_PIPE = 141
 _PACKAGE = Path(__file__).parents[1]
+_ABOUT_FILES = "Check the path, its permissions and free space."
+# What TensorFlow, of files, calls exhausted resources too.
+_NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,12 +59,16 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        full = next((words for words in _NO_SPACE if words in str(error)), None)
+        if full is not None:
+            return _complain(f"{full}. {_ABOUT_FILES}")
         return _complain(f"There is not enough memory ({one_line(error, 150)}). Take fewer data, or smaller sizes.")
     except OSError as error:
         if error.strerror is None:  # The package's own words.
             return _complain(one_line(error))
-        where = f" ({error.filename})" if error.filename else ""
-        return _complain(f"{error.strerror}{where}. Check the path, its permissions and free space.")
+        name = error.filename2 or error.filename
+        where = f" ({name})" if name else ""
+        return _complain(f"{error.strerror}{where}. {_ABOUT_FILES}")
     except KeyboardInterrupt:
         print("\ntfvae: interrupted", file=sys.stderr)
         return INTERRUPTED

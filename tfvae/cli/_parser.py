@@ -81,6 +81,12 @@ def _integer_from(smallest: int, largest: int = _LARGEST) -> Callable[[str], int
     return convert
 
 
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a folder, not ''")
+    return text
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as any other mistake: one line."""
 
@@ -112,7 +118,9 @@ def build() -> argparse.ArgumentParser:
 def _add_train(commands: Any) -> None:
     train = commands.add_parser("train", help="train a VAE on a data set", epilog=_TRAIN_EXAMPLES)
     train.add_argument("--data", metavar="SOURCE", default=argparse.SUPPRESS, help=_DATA)
-    train.add_argument("--output", metavar="FOLDER", required=True, help="where to write; must be new or empty")
+    train.add_argument(
+        "--output", type=_folder, metavar="FOLDER", required=True, help="where to write; must be new or empty"
+    )
     train.add_argument("--resume", action="store_true", help="go on with the run in the --output folder")
     for option, kind, text in (
         ("--latent-size", int, "number of latent dimensions"),
@@ -175,6 +183,7 @@ def _add_export(commands: Any) -> None:
     export.add_argument("--ops", choices=("stock", "native"), default="stock", help="(default: stock)")
     export.add_argument(
         "--output",
+        type=_folder,
         metavar="FOLDER",
         help="where to write: a new or empty folder, or an earlier export, which is replaced "
         "(default: saved_model in the run)",
@@ -202,4 +211,6 @@ def _add_seed(command: argparse.ArgumentParser) -> None:
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--output", metavar="FOLDER", help="folder to write into (default: that of the run)")
+    command.add_argument(
+        "--output", type=_folder, metavar="FOLDER", help="folder to write into (default: that of the run)"
+    )

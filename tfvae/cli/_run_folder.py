@@ -48,7 +48,14 @@ class RunFolder:
         self.resume_command = f"tfvae train --output {shlex.quote(str(self.path))} --resume"
 
     def check_is_new(self) -> None:
-        """Raise if something is already there."""
+        """Raise if something is already there, or TensorFlow could not write there."""
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"The name of the --output folder, {str(self.path)!r}, is not UTF-8 text. Choose another name, or set "
+                "LANG to a locale of UTF-8."
+            ) from None
         if not self.path.exists():
             return
         if not self.path.is_dir():
@@ -109,7 +116,7 @@ class RunFolder:
             )
             if run.likelihood not in ("bernoulli", "normal"):
                 raise ValueError(f"likelihood must be bernoulli or normal, not {run.likelihood!r}")
-        except (ValueError, RecursionError) as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             raise UsageError(
                 f"{self.run} is damaged ({one_line(error)}). Restore it from a copy, or train again in another folder."
             ) from error
@@ -119,7 +126,8 @@ class RunFolder:
         """Load ``model.keras``."""
         if not self.model.is_file():
             raise UsageError(
-                f"{self.path} holds no model.keras: training has not ended. Continue it with `{self.resume_command}`."
+                f"{self.path} holds no model.keras: training has not ended, or the file was removed. "
+                f"`{self.resume_command}` goes on, and writes it."
             )
         with self.model.open("rb"):
             pass  # What may not be read is not damaged.

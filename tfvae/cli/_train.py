@@ -19,6 +19,7 @@ from tfvae.cli._errors import UsageError, as_usage_errors
 from tfvae.cli._run_folder import Run, RunFolder
 from tfvae.cli._settings import Settings
 from tfvae.cli._training import Session
+from tfvae.models._export import checked_target
 
 # Decoded in all: a second or so for small networks.
 _IMPORTANCE_DECODES = 400_000
@@ -50,7 +51,11 @@ def _finish(session: Session) -> int:
     try:
         _write_results(session)
     except KeyboardInterrupt:
-        print(f"\nInterrupted while the results were written. Go on with: {folder.resume_command}", flush=True)
+        print(
+            "\nInterrupted while the results were written: some may be those of an earlier end of the run, or missing. "
+            f"Go on with: {folder.resume_command}",
+            flush=True,
+        )
         return _INTERRUPTED
     return 0
 
@@ -84,6 +89,7 @@ def _resumed(folder: RunFolder, run: Run, options: dict[str, Any]) -> Session:
     with as_usage_errors():
         settings = dataclasses.replace(run.settings, **changes)
         parts = prepare_again(run, settings, folder.path, "begin another run in another folder")
+    checked_target(folder.saved_model)  # What could not be replaced at the end.
     session = _session(parts, settings, folder)
     session.restore()
     # So that the next --resume finds the data, and goes on as far.
@@ -134,9 +140,10 @@ def _keep_best(session: Session) -> int:
         return _INTERRUPTED
     session.take_best_weights()
     write_file(folder.model, session.vae.save)
+    earlier = " Its other results are those of an earlier end." if folder.metrics.exists() else ""
     print(
         f"\nInterrupted after epoch {progress.epoch} of {session.settings.epochs}. The best weights so far "
-        f"(epoch {progress.best_epoch}, validation ELBO {progress.best_elbo:.3f}) are in {folder.model}.\n"
+        f"(epoch {progress.best_epoch}, validation ELBO {progress.best_elbo:.3f}) are in {folder.model}.{earlier}\n"
         f"Go on with: {folder.resume_command}",
         flush=True,
     )

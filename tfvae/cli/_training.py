@@ -133,7 +133,7 @@ def _header(epochs: int) -> str:
 def _line(progress: _checkpoint.Progress, epochs: int, is_best: bool) -> str:
     last = {name: values[-1] for name, values in progress.history.items()}
     groups = (
-        f"{last[part + 'elbo']:11.3f}{last[part + 'reconstruction']:16.3f}{last[part + 'kl']:9.3f}"
+        f" {last[part + 'elbo']:10.3f} {last[part + 'reconstruction']:15.3f} {last[part + 'kl']:8.3f}"
         for part in ("", "val_")
     )
     return f"{progress.epoch:{len(str(epochs))}}/{epochs}{'   '.join(groups)}{'  best' if is_best else ''}"

@@ -105,7 +105,7 @@ def _numbers(path: Path, line: int, row: list[str], width: int, header: list[str
     if len(row) != width:
         raise ValueError(
             f"{path}, line {line}, has {len(row)} values; expected {width}, as in its first line. "
-            f"Give every line the same number of values.{_about_separator(row)}"
+            f"Give every line the same number of values.{_about_separator(row)}{_about_quotes(row)}"
         )
     try:
         numbers = np.array([_number(cell) for cell in row])
@@ -131,6 +131,10 @@ def _describe_cell(path: Path, line: int, column: int, header: list[str] | None,
 def _about_separator(row: list[str]) -> str:
     found = next((name for sign, name in _OTHER_SEPARATORS.items() if any(sign in cell for cell in row)), None)
     return "" if found is None else f" The values seem to be separated by {found}; put commas between them."
+
+
+def _about_quotes(row: list[str]) -> str:
+    return " A quote before it seems to have no end." if any("\n" in cell for cell in row) else ""
 
 
 def _is_number(cell: str) -> bool:

@@ -17,6 +17,7 @@ _BROKEN = (
     SyntaxError,
     zipfile.BadZipFile,
     zlib.error,
+    OverflowError,
     RuntimeError,  # An encrypted archive; NotImplementedError, of an unknown compression, is one too.
     MemoryError,
 )
@@ -55,6 +56,12 @@ def read_npz(path: Path) -> Source:
     examples = as_examples(arrays[name], labels, f"{name} of {path}")
     if "x_test" not in keys:
         return Source(str(path), examples)
+    train, test = arrays["x_train"].dtype, arrays["x_test"].dtype
+    if (train == np.uint8) != (test == np.uint8):
+        raise ValueError(
+            f"In {path} x_train has dtype {train} and x_test {test}, and bytes (uint8) alone are divided by 255. Save "
+            "both in one of the two."
+        )
     return Source(str(path), examples, as_examples(arrays["x_test"], arrays.get("y_test"), f"x_test of {path}"))
 
 

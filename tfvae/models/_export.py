@@ -6,7 +6,6 @@ import functools
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from tfvae import _native, ops
+from tfvae._files import staging_folder
 from tfvae.distributions._normal import log_var_of
 
 _BACKENDS = {"stock": "reference", "native": "native"}
@@ -31,16 +31,16 @@ def export(vae: Any, path: str | os.PathLike[str], op_set: str) -> None:
             "What is written is always a SavedModel; for another format convert that."
         )
     _check_built(vae)
-    target = _checked_target(path)
+    target = checked_target(path)
     with ops.use_backend(_BACKENDS[op_set]):
         archive = _traced(vae, stock_only=op_set == "stock")
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target, so that the rename does not leave the file system.
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as staging:
-            new = Path(staging, "new")
+        with staging_folder(target) as staging:
+            new = staging / "new"
             archive.write_out(str(new), verbose=False)
             _write_marker(new, op_set)
-            _put_in_place(new, target, Path(staging, "old"))
+            _put_in_place(new, target, staging / "old")
 
 
 def _check_built(vae: Any) -> None:
@@ -125,7 +125,7 @@ def _custom_ops(function: Any) -> set[str]:
     return {node.op for node in nodes if node.op.startswith(_OP_PREFIX)}
 
 
-def _checked_target(path: str | os.PathLike[str]) -> Path:
+def checked_target(path: str | os.PathLike[str]) -> Path:
     """Return the folder to write, links followed, or say why nothing will be put there."""
     if "://" in os.fspath(path):
         raise ValueError(

@@ -24,6 +24,8 @@ _PARTS = (
     ("approximation_gap", "approximation gap", _APPROXIMATION),
 )
 _MOST_GROUPS = 40
+# From here on numbers are shown by powers of ten.
+_LONG = 1e7
 # In a history of that many looks or more, a first quarter that stretches the axis more than threefold may leave it.
 _LONG_RUN = 8
 _MOST_STRETCH = 3.0
@@ -243,12 +245,15 @@ def _columns(levels: _Levels, names: Sequence[str], counts: Sequence[int]) -> Fi
     best = bottom + levels["amortisation_gap"][0]
     upper.bar(places, best - bottom, 0.62, bottom, color=_AMORTISATION, alpha=0.45)
     upper.bar(places, top - best, 0.62, best, color=_APPROXIMATION, alpha=0.40)
-    for mean, error, color, label in (
-        (top, top_error, _style.VALIDATION, "log p(x)"),
-        (bottom, bottom_error, _style.MUTED, "ELBO"),
+    # Where they are one line, the thinner is on the other.
+    for mean, error, color, label, width, order in (
+        (top, top_error, _style.VALIDATION, "log p(x)", 1.4, 3.1),
+        (bottom, bottom_error, _style.MUTED, "ELBO", 3.0, 3.0),
     ):
-        upper.hlines(mean, places - 0.36, places + 0.36, color=color, linewidth=2.4, label=label)
+        ends = places - 0.36, places + 0.36
+        upper.hlines(mean, *ends, color=color, linewidth=width, label=label, zorder=order)
         upper.errorbar(places, mean, error, **_bars(color))
+    upper.set_title("error bars: standard errors of the draws", fontsize=9, color=_style.MUTED)
     _stack(lower, levels, places)
     for axes in (upper, lower):
         axes.axvline(0.7, color="#cbd2d9", linewidth=1)
@@ -330,5 +335,5 @@ def _bars(color: str) -> dict[str, Any]:
 def _number(value: float, error: float) -> str:
     """A value with its error, to the error's second digit, three decimals at most."""
     digits = int(np.clip(1 - np.floor(np.log10(error)), 1, 3)) if error > 0 else 2
-    number = f"{value:.{digits}f}".replace("-", "−")
-    return f"{number} ± {error:.{digits}f}" if error > 0 else number
+    shown = [f"{part:.{digits}f}" if abs(part) < _LONG else f"{part:.4g}" for part in (value, error)]
+    return " ± ".join(shown[: 2 if error > 0 else 1]).replace("-", "−")

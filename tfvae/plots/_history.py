@@ -120,5 +120,5 @@ def _mark_best(figure: Figure, best: int, elbo: float) -> None:
         "o",
         color=_style.HIGHLIGHT,
         markersize=5,
-        label=f"best: {elbo:.2f} in epoch {best + 1}",
+        label=f"best: {elbo:.2f} in epoch {best + 1}".replace("-", "−"),
     )

@@ -187,7 +187,7 @@ def _line_pairs(x: np.ndarray, reconstructed: np.ndarray, title: str) -> Figure:
         _style.tidy(axes)
     for axes in list(grid.flat)[len(x) :]:
         axes.remove()
-    grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    _number_features(grid[0, 0], len(features))
     figure.supxlabel("feature", fontsize=9)
     figure.supylabel("value", fontsize=9)
     figure.legend(
@@ -206,14 +206,21 @@ def _lines(x: np.ndarray, behind: np.ndarray | None, title: str) -> Figure:
         shown = items[:60].reshape(-1, len(features)).T
         lines = axes.plot(features, shown, **_line_style(features), color=color, alpha=0.35)
         lines[0].set_label(name)
-    legend = axes.legend(fontsize=8, frameon=False)
+    legend = axes.legend(fontsize=8, frameon=False, loc="upper right")  # Where it fits best takes long to find.
     for handle in legend.get_lines():
         handle.set_alpha(1)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _number_features(axes, len(features))
     axes.set_xlabel("feature", fontsize=9)
     axes.set_ylabel("value", fontsize=9)
     _style.tidy(axes)
     return figure
+
+
+def _number_features(axes: Axes, count: int) -> None:
+    if count == 1:
+        axes.set_xticks([0])
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
 
 
 def _line_style(features: np.ndarray) -> dict[str, Any]:
