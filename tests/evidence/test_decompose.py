@@ -236,3 +236,24 @@ def test_draws_that_cannot_be_of_the_prior_leave_the_error_of_quadrature():
     parts = decompose(Uniform(), np.array([1.0]), num_samples=50, seed=1)
     np.testing.assert_allclose(parts.log_evidence, [np.log(0.5)], atol=1e-7)
     assert parts.log_evidence_error.numpy()[0] < 1e-7
+
+
+class Interval:
+    """``x`` is ``z`` and uniform noise, so that draws of ``q`` may be impossible for ``x``."""
+
+    def prior(self):
+        return tfd.MultivariateNormalDiag(np.zeros(1), np.ones(1))
+
+    def posterior(self, x):
+        return tfd.MultivariateNormalDiag(0.3 + 0 * x, tf.ones_like(x))
+
+    def likelihood(self, z):
+        return tfd.Independent(tfd.Uniform(z - 0.5, z + 0.5), 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_draws_that_are_impossible_for_x_leave_no_elbo(seed):
+    # Each of the 50 draws is one with chance 0.63.
+    parts = decompose(Interval(), np.zeros([1, 1]), num_samples=50, seed=seed)
+    fields = [parts.elbo, parts.elbo_error, parts.gap, parts.gap_error]
+    np.testing.assert_array_equal(np.squeeze(fields), [-np.inf, np.inf, np.inf, np.inf])

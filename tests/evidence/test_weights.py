@@ -77,6 +77,14 @@ def test_moments_are_those_of_all_draws_at_once(rng):
         np.testing.assert_allclose(moments.covariances()[:, :, example], np.cov(rows.T), rtol=1e-9, atol=1e-11)
 
 
+def test_means_of_draws_of_which_one_is_infinite(rng):
+    values = rng.normal(size=[5, 1, 1])
+    for infinite in (0, 3):
+        moments = RunningMoments(1, 1)
+        moments.add(np.where(np.arange(5)[:, np.newaxis, np.newaxis] == infinite, -np.inf, values), np.zeros([5, 1]))
+        assert moments.means() == -np.inf
+
+
 def test_partitions_are_spaced_on_a_logarithmic_scale():
     np.testing.assert_allclose(partition(4), [0.0, 0.001, 0.01, 0.1, 1.0])
     np.testing.assert_array_equal(partition(1), [0.0, 1.0])

@@ -296,3 +296,22 @@ def test_second_order_where_an_argument_is_the_upstream_gradient_too(backend, rn
             z, _ = reparameterize_kl(m, v, seed=SEED)
         first = inner.gradient(z, v, output_gradients=v)
     np.testing.assert_allclose(outer.gradient(first, v), np.exp(v / 2) * eps / 2 * (1 + v / 2), rtol=1e-11)
+
+
+def test_in_a_branch_within_a_loop(backend):
+    """By a tensor from outside of both: 1.5 sum(mean^2 + exp(log_var) - 1 - log_var) in all."""
+
+    @tf.function(autograph=False)
+    def gradients(mean, log_var):
+        def step(i, total):
+            loss = tf.cond(i > 0, lambda: tf.reduce_sum(reparameterize_kl(mean, log_var, seed=SEED)[1]), lambda: 0.0)
+            return i + 1, total + loss
+
+        with tf.GradientTape() as tape:
+            tape.watch([mean, log_var])
+            _, total = tf.while_loop(lambda i, total: i < 4, step, (0, 0.0))
+        return tape.gradient(total, [mean, log_var])
+
+    by_mean, by_log_var = gradients(tf.fill([5, 4], 0.5), tf.fill([5, 4], 0.25))
+    np.testing.assert_allclose(by_mean, np.full([5, 4], 1.5), rtol=1e-6)  # float32, three terms
+    np.testing.assert_allclose(by_log_var, np.full([5, 4], 1.5 * np.expm1(0.25)), rtol=1e-6)

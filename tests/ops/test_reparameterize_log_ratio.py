@@ -190,6 +190,16 @@ if tfvae.build_info()["built"]:
             of_any_rank(tf.zeros([1] * 254))
 
 
+@pytest.mark.parametrize("stop_density_gradient", [False, True])
+def test_extreme_variances_do_not_depend_on_what_is_differentiated(backend, stop_density_gradient):
+    """With z = sigma eps near 0, 1/2 (-eps^2 - log_var); above 89, where z^2 overflows, inf."""
+    log_var = tf.constant([[-176.0], [-200.0], [200.0]])
+    _, log_ratio = call([tf.zeros([3, 1]), log_var], 2, stop_density_gradient=stop_density_gradient)
+    eps = tf.random.stateless_normal([2, 3, 1], SEED, alg="philox").numpy()[..., 0]
+    expected = np.where([False, False, True], np.inf, 0.5 * (-(eps**2) - log_var[:, 0]))
+    np.testing.assert_allclose(log_ratio, expected, rtol=1e-6)  # float32
+
+
 def test_bad_arguments_are_refused_by_name(backend):
     mean = tf.zeros([2, 3])
     for wrong in (0, -1, 1.5, True, None):

@@ -126,8 +126,8 @@ class RunFolder:
         """Load ``model.keras``."""
         if not self.model.is_file():
             raise UsageError(
-                f"{self.path} holds no model.keras: training has not ended, or the file was removed. "
-                f"`{self.resume_command}` goes on, and writes it."
+                f"{self.path} holds no model.keras: training has not ended, or the file was removed. Continue it with "
+                f"`{self.resume_command}`, which writes it."
             )
         with self.model.open("rb"):
             pass  # What may not be read is not damaged.

@@ -86,9 +86,9 @@ def decompose(
       of ``q`` to the prior in closed form where TFP knows it; ``log q(z) - log p(z)``, whose mean that is, then serves
       as a control variate.
     - ``log p(x)`` is by quadrature where ``z`` has one or two dimensions; modes away from ``q*`` that are much narrower
-      than the prior may be missed, and its error does not tell; of mass where ``z`` is rounded to a bound it does. Else
-      it is importance-weighted over the same draws of both, with the density of their even mixture as proposal: at
-      worst as good as half the draws from the better one.
+      than the prior may be missed, and its error does not tell, nor of jumps of ``p(x, z)`` in ``z``; of mass where
+      ``z`` is rounded to a bound it does. Else it is importance-weighted over the same draws of both, with the density
+      of their even mixture as proposal: at worst as good as half the draws from the better one.
 
     For bits per dimension see ``tfvae.metrics.bits_per_dimension``.
 
@@ -244,18 +244,15 @@ def _decomposition(
     def with_evidence(part: np.ndarray) -> np.ndarray:
         return np.hypot(error_of(part), error)
 
-    return [
-        log_evidence,
-        with_evidence(weight_part),
-        encoder,
-        error_of(encoder_part),
-        log_evidence - encoder,
-        with_evidence(weight_part - encoder_part),
-        best - encoder,
-        error_of(best_part - encoder_part),
-        log_evidence - best,
-        with_evidence(weight_part - best_part),
+    fields = [
+        (log_evidence, with_evidence(weight_part)),
+        (encoder, error_of(encoder_part)),
+        (log_evidence - encoder, with_evidence(weight_part - encoder_part)),
+        (best - encoder, error_of(best_part - encoder_part)),
+        (log_evidence - best, with_evidence(weight_part - best_part)),
     ]
+    # What is infinite has no variance, and is not known to within any number.
+    return [part for value, error in fields for part in (value, np.where(np.isinf(value), np.inf, error))]
 
 
 def _elbo(

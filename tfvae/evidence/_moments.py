@@ -23,7 +23,7 @@ class RunningMoments:
     def add(self, values: np.ndarray, log_weights: np.ndarray) -> None:
         """Take ``values`` ``[n, B, V]`` and ``log_weights`` ``[n, B]`` of further draws."""
         if self._origin is None:
-            self._origin = values[0]
+            self._origin = np.where(np.isfinite(values[0]), values[0], 0.0)
         shift = np.maximum(self._shift, np.max(log_weights, axis=0))
         finite = np.where(np.isinf(shift), 0.0, shift)
         rescale = np.ones_like(self._sums)

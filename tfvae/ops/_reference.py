@@ -79,7 +79,8 @@ def reparameterize_kl(
     if prior:
         kl = 0.5 * (tf.square(m - p[0]) * tf.exp(-p[1]) + expm1_minus(lv - p[1]))
     else:
-        kl = 0.5 * (tf.square(m) + expm1_minus(lv))
+        # The identity, because TensorFlow differentiates no branch whose custom gradient takes a tensor from outside.
+        kl = 0.5 * (tf.square(m) + expm1_minus(tf.identity(lv)))
     return tf.cast(z, mean.dtype), kl if per_dimension else tf.reduce_sum(kl, axis=-1)
 
 
@@ -100,7 +101,8 @@ def reparameterize_log_ratio(
     z = m + sigma * eps
     if stop_density_gradient:
         # Of the value eps, with the gradient that (z - mean) / sigma has by z alone.
-        eps += (z - tf.stop_gradient(z)) / tf.stop_gradient(sigma)
+        nothing = (z - tf.stop_gradient(z)) / tf.stop_gradient(sigma)
+        eps += tf.where(tf.math.is_nan(nothing), tf.zeros_like(nothing), nothing)
         lv = tf.stop_gradient(lv)
     distance = tf.square(z - p[0]) * tf.exp(-p[1]) + p[1] if prior else tf.square(z)
     log_ratio = tf.reduce_sum(0.5 * (distance - tf.square(eps) - lv), axis=-1)
