@@ -66,6 +66,11 @@ def test_import_starts_no_device_req_39(result):
     assert result["devices"] == "untouched"
 
 
+def test_keras_on_another_backend_is_refused(run_python):
+    done = run_python("import tfvae", env={"KERAS_BACKEND": "numpy"})
+    assert "ImportError: tfvae works with Keras on TensorFlow, and Keras runs on numpy here." in done.stderr
+
+
 def _dynamic_symbols(path):
     elffile = pytest.importorskip("elftools.elf.elffile")
     with path.open("rb") as file:

@@ -191,8 +191,22 @@ def test_other_sigmoids_do_not_warn():
     encoder = keras.Sequential([keras.Input([6]), keras.layers.Dense(4)])
     for decoder, likelihood in decoders.items():
         tfvae.VAE(encoder, decoder, posterior=DiagonalNormal(2), likelihood=likelihood)
-    with pytest.warns(UserWarning, match="ends in sigmoid"):
-        tfvae.VAE(encoder, keras.Model(z, gate), posterior=DiagonalNormal(2), likelihood=Bernoulli(6))
+    unbuilt = keras.Sequential([keras.layers.Dense(6, "sigmoid"), keras.layers.Flatten()])
+    for inner in (keras.Model(z, gate), ends_in_sigmoid, unbuilt):
+        nested = keras.Sequential([keras.Input([2]), keras.layers.Dense(2), inner])
+        for decoder in (inner, nested, keras.Model(z, nested(z))):
+            with pytest.warns(UserWarning, match="ends in sigmoid"):
+                tfvae.VAE(encoder, decoder, posterior=DiagonalNormal(2), likelihood=Bernoulli(6))
+
+
+def test_networks_of_keras_2_are_told_from_others():
+    import tf_keras
+
+    encoder = keras.Sequential([keras.Input([6]), keras.layers.Dense(4)])
+    with pytest.raises(
+        TypeError, match=r"decoder must be a Keras model .* Keras 2 \(tf_keras\): build it with"
+    ):
+        tfvae.VAE(encoder, tf_keras.Sequential(), posterior=DiagonalNormal(2), likelihood=Bernoulli(6))
 
 
 def test_several_inputs_in_a_dataset_are_refused(make_vae, x):

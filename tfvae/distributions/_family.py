@@ -26,7 +26,8 @@ class Family:
     To add a family, subclass this with ``parameters_per_element``, ``support``, ``make`` and, if values can be outside
     the support, ``is_supported``; where TFP knows no mean also ``mean``. Decorate it with
     ``keras.saving.register_keras_serializable``. A family holds no variables, which would be neither trained nor saved:
-    what is to be learned are its parameters.
+    what is to be learned are its parameters. Nor is a setting changed once a model has the family: its traced functions
+    would keep the old one.
 
     Args:
         event_shape: shape of one event (without batch axes), a positive integer or a sequence of them.

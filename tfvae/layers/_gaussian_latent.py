@@ -29,6 +29,10 @@ class GaussianLatent(WeightedKL):
     ``"mse"`` is a mean over pixels; for a bound of ``log p(x)`` it must be a sum over them (or take ``tfvae.VAE``,
     which does that).
 
+    Keras tells a layer neither weights of examples or classes nor, here, masks: every example counts alike, and every
+    step of a padded sequence. Where it should not, and in the cell of a ``keras.layers.RNN``, out of which no loss of a
+    layer comes, take ``return_kl`` and add the KL to a loss of your own.
+
     Args:
         kl_weight: initial value of the weight of the KL, a saved float32 weight of the layer that may be assigned.
         seed: where the noise starts, an integer, or None to draw one from Python's ``random``.
@@ -36,8 +40,8 @@ class GaussianLatent(WeightedKL):
 
     Inputs:
         A pair ``(mean, log_var)``, each ``[B, ..., D]``, or one tensor ``[B, ..., 2 D]``: ``mean``, then ``log_var``.
-        For a prior other than ``N(0, 1)`` four tensors ``(mean, log_var, prior_mean, prior_log_var)``, the last two of
-        the shape of ``mean`` or ``[D]``.
+        For a prior other than ``N(0, 1)`` four tensors ``(mean, log_var, prior_mean, prior_log_var)``, the last two
+        both of the shape of ``mean``, or both ``[D]``.
 
     Outputs:
         ``z`` ``[B, ..., D]`` in the dtype of the inputs; with ``return_kl`` also ``kl`` ``[B, ...]`` (float64 for

@@ -14,12 +14,17 @@ import tensorflow_probability as tfp
 from tfvae._checks import check_is_array, check_is_dense
 from tfvae.distributions import Bernoulli, Categorical, Family
 
+# Layers that change the shape alone.
+_SHAPING = (keras.layers.Reshape, keras.layers.Flatten)
+
 
 def check_networks(**networks: Any) -> None:
     """Check that the networks are Keras layers."""
     for name, network in networks.items():
         if not isinstance(network, keras.layers.Layer):
-            raise TypeError(f"{name} must be a Keras model or layer, not {network!r}.")
+            legacy = type(network).__module__.startswith("tf_keras")
+            hint = " That is one of Keras 2 (tf_keras): build it with `import keras`." if legacy else ""
+            raise TypeError(f"{name} must be a Keras model or layer, not {network!r}.{hint}")
 
 
 def check_families(**families: Any) -> None:
@@ -278,14 +283,24 @@ def check_compile(strategy: tf.distribute.Strategy, optimizer: Any, arguments: d
 
 def _last_activation(network: Any) -> str:
     """Return the name of the activation of Keras' own layer that a network ends in, but for its shape; "" if unsure."""
-    last, outputs = network, getattr(network, "outputs", None)
-    if isinstance(outputs, list) and outputs and isinstance(outputs[0], keras.KerasTensor):
-        last, node, _ = outputs[0]._keras_history
-        while isinstance(last, keras.layers.Reshape | keras.layers.Flatten):
-            last, node, _ = last._inbound_nodes[node].input_tensors[0]._keras_history
+    last = _last_layer(network)
     if not type(last).__module__.startswith("keras."):
         return ""
     return getattr(getattr(last, "activation", None), "__name__", "")
+
+
+def _last_layer(network: Any) -> Any:
+    """Return the last layer of models within models, but for those that only change the shape."""
+    if isinstance(network, keras.Sequential):
+        layers = [layer for layer in network.layers if not isinstance(layer, _SHAPING)]
+        return _last_layer(layers[-1]) if layers else network
+    outputs = getattr(network, "outputs", None)
+    if not (isinstance(outputs, list) and outputs and isinstance(outputs[0], keras.KerasTensor)):
+        return network
+    last, node, _ = outputs[0]._keras_history
+    while isinstance(last, _SHAPING):
+        last, node, _ = last._inbound_nodes[node].input_tensors[0]._keras_history
+    return _last_layer(last)
 
 
 def _shared_layers(first: Any, second: Any) -> list[Any]:
