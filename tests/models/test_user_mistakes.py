@@ -203,9 +203,7 @@ def test_networks_of_keras_2_are_told_from_others():
     import tf_keras
 
     encoder = keras.Sequential([keras.Input([6]), keras.layers.Dense(4)])
-    with pytest.raises(
-        TypeError, match=r"decoder must be a Keras model .* Keras 2 \(tf_keras\): build it with"
-    ):
+    with pytest.raises(TypeError, match=r"decoder must be a Keras model .* Keras 2 \(tf_keras\): build it with"):
         tfvae.VAE(encoder, tf_keras.Sequential(), posterior=DiagonalNormal(2), likelihood=Bernoulli(6))
 
 
