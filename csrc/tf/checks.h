@@ -73,7 +73,7 @@ inline absl::Status insert_samples(int64_t num_samples, TensorShape* z, TensorSh
   int64_t left = std::numeric_limits<int64_t>::max() / static_cast<int64_t>(sizeof(double));
   for (const int64_t size : z->dim_sizes()) left /= std::max<int64_t>(size, 1);
   if (left == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("z would have too many elements, ", z->DebugString(), "."));
+    return absl::InvalidArgumentError(absl::StrCat("z would be too large, ", z->DebugString(), "."));
   }
   return rows->InsertDimWithStatus(0, num_samples);
 }

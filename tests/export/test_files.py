@@ -157,10 +157,10 @@ def test_exports_to_one_place_wait_for_each_other(tmp_path):
 
     def stage(number):
         with staging_folder(tmp_path / "model") as staging:
-            seen.append([entry.name for entry in staging.iterdir()])
             (staging / str(number)).mkdir()
             inside.set()
             time.sleep(0.05)
+            seen.append([entry.name for entry in staging.iterdir()])
 
     threads = [threading.Thread(target=stage, args=[number]) for number in range(4)]
     threads[0].start()
@@ -169,7 +169,7 @@ def test_exports_to_one_place_wait_for_each_other(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert seen == [[]] * 4
+    assert sorted(seen) == [["0"], ["1"], ["2"], ["3"]]
     assert not list(tmp_path.iterdir())
 
 

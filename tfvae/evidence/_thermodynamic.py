@@ -127,14 +127,17 @@ class _Path:
     def bounds(self) -> list[np.ndarray]:
         """Return lower and upper bound and their standard errors, infinite where draws without weight make them."""
         lower, upper = bounds = self._sums(self._total.sum(axis=0), self._product.sum(axis=0))
-        groups = range(self._groups)
-        if len(groups) == 1:
+        if self._groups == 1:
             return [lower, upper, np.full_like(lower, np.inf), np.full_like(upper, np.inf)]
         # Added up without the group: taken from the sum of all, digits would be lost where one draw outweighs the rest.
-        rest = ([np.delete(sums, i, axis=0).sum(axis=0) for sums in (self._total, self._product)] for i in groups)
+        left_out = np.array(
+            [
+                self._sums(*(np.delete(sums, group, axis=0).sum(axis=0) for sums in (self._total, self._product)))
+                for group in range(self._groups)
+            ]
+        )
         with np.errstate(invalid="ignore"):
-            left_out = [np.array(values) for values in zip(*(self._sums(*sums) for sums in rest), strict=True)]
-            errors = [np.sqrt((self._groups - 1) * np.var(values, axis=0)) for values in left_out]
+            errors = np.sqrt((self._groups - 1) * np.var(left_out, axis=0))
         unknown = [np.isnan(error) & ~np.isnan(bound) for bound, error in zip(bounds, errors, strict=True)]
         return [lower, upper, *(np.where(where, np.inf, error) for where, error in zip(unknown, errors, strict=True))]
 

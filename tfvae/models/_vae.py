@@ -49,7 +49,8 @@ class VAE(Inference, WeightedKL, Trainer):
 
     Raises:
         TypeError: if a family or network is none.
-        ValueError: if sizes do not fit together, at construction where the networks are built, else at the first call.
+        ValueError: if sizes do not fit together: those of outputs and of ``z`` at construction where the networks are
+            built, others at the first call.
 
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes" (2013).
 
@@ -171,7 +172,8 @@ class VAE(Inference, WeightedKL, Trainer):
             **kwargs: ``run_eagerly``, ``steps_per_execution``, ``jit_compile``, ``auto_scale_loss``, as in Keras.
 
         Raises:
-            ValueError: for a loss or metrics, or for what does not work under the distribution strategy in use.
+            ValueError: for a loss or metrics; under MultiWorkerMirroredStrategy; and with several replicas for
+                ``steps_per_execution``, ``jit_compile`` and gradients that the optimizer accumulates.
         """
         _checks.check_compile(self.distribute_strategy, optimizer, {"loss": loss, **kwargs})
         super().compile(optimizer, **kwargs)
