@@ -3,14 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace tfvae {
 namespace {
 
-constexpr int64_t kCycles = 10000;  // Per item: 2 make a piece, 10 are worth a thread.
+constexpr int64_t kCycles = 10000;  // Per item: 10 are worth a thread.
 
 using Tasks = std::vector<std::function<void()>>;
 
@@ -52,6 +54,24 @@ TEST(ShareWork, OnlyWorkThatPaysForThemWakesThreads) {
   EXPECT_EQ(helpers(1000, 8), 7);
   EXPECT_EQ(helpers(1000, 1), 0);
   EXPECT_EQ(helpers(1000, 0), 0);
+}
+
+TEST(ShareWork, EverybodyWalksThroughFewLongStretchesFromAnEnd) {
+  for (const bool helped : {false, true}) {
+    std::vector<std::pair<int64_t, int64_t>> parts;
+    share_work(
+        100000, kCycles, 2, [&parts](int64_t begin, int64_t end) { parts.emplace_back(begin, end); },
+        [helped](auto task) {
+          if (helped) task();  // At once, so that nothing is left for the caller.
+        });
+    EXPECT_EQ(parts.front().second - parts.front().first, 100000 / 8);
+    EXPECT_EQ(parts.back().second - parts.back().first, 1);
+    EXPECT_LT(parts.size(), 100u);
+    if (helped) std::reverse(parts.begin(), parts.end());
+    EXPECT_EQ(parts.front().first, 0);
+    for (size_t i = 1; i < parts.size(); ++i) EXPECT_EQ(parts[i].first, parts[i - 1].second);
+    EXPECT_EQ(parts.back().second, 100000);
+  }
 }
 
 TEST(ShareWork, ThreadsThatHelpDoEachItemOnce) {
