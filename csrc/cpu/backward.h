@@ -70,7 +70,9 @@ void backward_unit(const BackwardParams& p, const PhiloxKeys& keys, const Partit
   using A = Arithmetic<T>;
   const Range range = range_of_unit(cut, unit);
   NoiseBlock<A, kUnitSize> noise;
-  noise.fill(keys, range.begin, range.size());
+  Upcoming<T> upcoming = upcoming_parameters<T>(p, range);
+  upcoming.dz = static_cast<const T*>(p.dz) + range.begin;
+  noise.fill(keys, range.begin, range.size(), upcoming);
   const A* dkl = static_cast<const A*>(p.dkl);
   alignas(64) A repeated[kUnitSize + kLanes<VectorOf<A>>];
   if (p.per_dimension) {

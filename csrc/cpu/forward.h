@@ -51,7 +51,7 @@ void forward_unit(const ForwardParams& p, const PhiloxKeys& keys, const Partitio
   using V = VectorOf<A>;
   const Range range = range_of_unit(cut, unit);
   NoiseBlock<A, kUnitSize> noise;
-  noise.fill(keys, range.begin, range.size());
+  noise.fill(keys, range.begin, range.size(), upcoming_parameters<T>(p, range));
   A* kl = static_cast<A*>(p.kl);
   with_prior<T>(p, range, [&](auto prior) {
     if (!p.per_dimension && adds_rows_up<V>(range.width())) {

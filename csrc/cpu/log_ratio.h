@@ -66,10 +66,10 @@ class RatioUnit {
 
 // The noise of one sample. Not inlined: in a loop over samples the compiler moves what Philox needs out of it, which is
 // more than there are registers.
-template <class A>
+template <class T, class A>
 __attribute__((noinline)) void fill_noise(const PhiloxKeys& keys, int64_t begin, int64_t count,
-                                          NoiseBlock<A, kRatioUnitSize>* noise) {
-  noise->fill(keys, begin, count);
+                                          const Upcoming<T>& upcoming, NoiseBlock<A, kRatioUnitSize>* noise) {
+  noise->fill(keys, begin, count, upcoming);
 }
 
 // The samples [first, last) of one unit. partials: [num_samples, units] sums where a row has several units.
@@ -85,7 +85,7 @@ void log_ratio_unit(const LogRatioParams& p, const PhiloxKeys& keys, const Parti
   alignas(64) A terms[kRatioUnitSize + kLanes<V>];
   for (int64_t k = first; k < last; ++k) {
     const int64_t begin = k * cut.rows * cut.columns + range.begin;
-    fill_noise(keys, begin, range.size(), &noise);
+    fill_noise(keys, begin, range.size(), Upcoming<T>(), &noise);
     const Output<kStreamed, T> z = {static_cast<T*>(p.z) + begin};
     for_vectors<V>(range.size(), [&](int64_t i, auto access) {
       const RatioSample<V> s = ratio_sample<V>(shared.terms(i), access.get(noise.data() + i));
@@ -131,8 +131,10 @@ void log_ratio_grad_unit(const LogRatioGradParams& p, const PhiloxKeys& keys, co
   alignas(64) A upstream[kRatioUnitSize + kLanes<V>];
   for (int64_t k = 0; k < p.num_samples; ++k) {
     const int64_t begin = k * cut.rows * cut.columns + range.begin;
-    fill_noise(keys, begin, range.size(), &noise);
     const T* dz = static_cast<const T*>(p.dz) + begin;
+    Upcoming<T> upcoming;
+    upcoming.dz = dz;
+    fill_noise(keys, begin, range.size(), upcoming, &noise);
     const A* dratio = static_cast<const A*>(p.dlog_ratio) + k * cut.rows + range.row;
     repeat_along_rows(dratio, range.rows, range.width(), upstream);
     for_vectors<V>(range.size(), [&](int64_t i, auto access) {

@@ -12,7 +12,7 @@ inline void copy_normals(const PhiloxKeys& keys, int64_t begin, int64_t count, A
   NoiseBlock<A, kUnitSize> noise;
   for (int64_t done = 0; done < count; done += kUnitSize) {
     const int64_t size = count - done < kUnitSize ? count - done : kUnitSize;
-    noise.fill(keys, begin + done, size);
+    noise.fill(keys, begin + done, size, Upcoming<A>());
     __builtin_memcpy(out + done, noise.data(), size * sizeof(A));
   }
 }

@@ -6,6 +6,7 @@
 #include "csrc/core/philox.h"
 #include "csrc/cpu/memory.h"
 #include "csrc/cpu/pack.h"
+#include "csrc/cpu/upcoming.h"
 #include "csrc/cpu/vector.h"
 
 namespace tfvae {
@@ -155,9 +156,9 @@ TFVAE_INLINE P radii(const A* block) {
   return radius<P>(bit_cast<IntOf<P>>(load_chains<A, 0>(block)));
 }
 
-// Replaces the words of `size` normals by these, in element order.
-template <class A>
-TFVAE_INLINE void normals_of_words(A* words, int64_t size) {
+// Replaces the words of `size` normals by these, in element order. first: of what is upcoming, where the words begin.
+template <class A, class T>
+TFVAE_INLINE void normals_of_words(A* words, int64_t size, const Upcoming<T>& upcoming, int64_t first) {
   using P = Pack<VectorOf<A>, kTogether>;
   constexpr int64_t kStep = 2 * kLanes<VectorOf<A>> * kTogether;
   static_assert(kBlockSize<A> % kStep == 0, "words are made in whole blocks");
@@ -165,6 +166,7 @@ TFVAE_INLINE void normals_of_words(A* words, int64_t size) {
     for (A* block = words; block < words + size; block += kStep) store_chains<A, 0>(block, radii<A>(block));
   }
   for (A* block = words; block < words + size; block += kStep) {
+    upcoming.ask_in_second_loop(first + (block - words), kStep);
     const P r = kStaged ? load_chains<A, 0>(block) : radii<A>(block);
     const Point<P> n = on_circle<P>(r, bit_cast<IntOf<P>>(load_chains<A, 1>(block)));
     store_chains<A, 0>(block, interleave_low(n.y, n.x));
@@ -172,11 +174,12 @@ TFVAE_INLINE void normals_of_words(A* words, int64_t size) {
   }
 }
 
-// A block of noise for the elements [begin, begin + count), count <= Capacity.
+// A block of noise for the elements [begin, begin + count), count <= Capacity. upcoming: what is read with it.
 template <class A, int Capacity>
 class NoiseBlock {
  public:
-  TFVAE_INLINE void fill(const PhiloxKeys& keys, int64_t begin, int64_t count) {
+  template <class T>
+  TFVAE_INLINE void fill(const PhiloxKeys& keys, int64_t begin, int64_t count, const Upcoming<T>& upcoming) {
     // Blocks start at multiples of their size, so their groups share the upper word of their number.
     const int64_t lead = begin % kBlockSize<A>;
     const int64_t size = lead + count;
@@ -184,10 +187,11 @@ class NoiseBlock {
     PhiloxSchedule<A> schedule(keys, group);
     for (int64_t done = 0; done < size; done += kBlockSize<A>, group += kBlockGroups<A>) {
       if (done > 0 && static_cast<uint32_t>(group) == 0) schedule = PhiloxSchedule<A>(keys, group);
+      upcoming.ask_in_first_loop(done - lead, kBlockSize<A>);
       next_words(&schedule, buffer_ + done);
     }
     // A second pass, because the two kinds of work together want more registers than there are.
-    normals_of_words(buffer_, size);
+    normals_of_words(buffer_, size, upcoming, -lead);
     start_ = buffer_ + lead;
   }
   // Readable for whole vectors past the last element.
