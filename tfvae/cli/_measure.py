@@ -71,7 +71,7 @@ def in_words_of_not_finite(report: dict[str, Any]) -> list[str]:
     return [
         f"  For {report['not_finite']} of the {report['examples']}, the first at index {report['first_not_finite']}, "
         "what the model computes is not finite, and so is no mean over all. Look at these data for values much larger "
-        "than the others, and remove or rescale them."
+        "than the others, or all in other units than those of the training, and rescale or remove them."
     ]
 
 
