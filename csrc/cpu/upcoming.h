@@ -9,9 +9,9 @@
 namespace tfvae {
 namespace TFVAE_ISA {
 
-// What a unit of work reads beside its noise, each from the unit's first element on, null where it does not. It is
-// asked for while the noise is made: that is arithmetic alone, so that memory would be idle, and then more would be
-// wanted at once than it can give. The noise takes two loops, each of which asks for a part.
+// What a unit of work reads beside its noise, each from the unit's first element on, null where it does not read that.
+// It is asked for while the noise is made: that is arithmetic alone, so that memory would be idle, and then more would
+// be wanted at once than it can give. The noise takes two loops, each of which asks for a part.
 template <class T>
 struct Upcoming {
   const T *mean = nullptr, *prior_mean = nullptr;
@@ -35,6 +35,7 @@ struct Upcoming {
     if (array == nullptr) return;
     const uintptr_t begin = reinterpret_cast<uintptr_t>(array) + first * sizeof(T);
     for (int64_t byte = 0; byte < count * int64_t(sizeof(T)); byte += kLineBytes) {
+      // To be read; into the second-level cache: asked into the first one, it took longer.
       __builtin_prefetch(reinterpret_cast<const void*>(begin + byte), 0, 2);
     }
   }
