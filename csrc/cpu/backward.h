@@ -13,6 +13,7 @@
 #include "csrc/cpu/prior.h"
 #include "csrc/cpu/prior_sums.h"
 #include "csrc/cpu/rows.h"
+#include "csrc/cpu/upcoming.h"
 
 namespace tfvae {
 namespace TFVAE_ISA {

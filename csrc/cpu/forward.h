@@ -12,6 +12,7 @@
 #include "csrc/cpu/partition.h"
 #include "csrc/cpu/prior.h"
 #include "csrc/cpu/rows.h"
+#include "csrc/cpu/upcoming.h"
 
 namespace tfvae {
 namespace TFVAE_ISA {

@@ -7,7 +7,6 @@
 #include "csrc/cpu/elements.h"
 #include "csrc/cpu/partition.h"
 #include "csrc/cpu/rows.h"
-#include "csrc/cpu/upcoming.h"
 
 namespace tfvae {
 namespace TFVAE_ISA {
@@ -54,19 +53,6 @@ TFVAE_INLINE void with_prior(const CommonParams& p, const Range& range, Body bod
     repeat_first_row(precisions, range.rows, width);
     body(SharedPrior<A>{means, log_vars, precisions});
   }
-}
-
-// The parameters of a range, and a prior of their shape.
-template <class T>
-TFVAE_INLINE Upcoming<T> upcoming_parameters(const CommonParams& p, const Range& range) {
-  Upcoming<T> upcoming;
-  upcoming.mean = static_cast<const T*>(p.mean) + range.begin;
-  upcoming.log_var = static_cast<const T*>(p.log_var) + range.begin;
-  if (p.prior == PriorShape::kFull) {
-    upcoming.prior_mean = static_cast<const T*>(p.prior_mean) + range.begin;
-    upcoming.prior_log_var = static_cast<const T*>(p.prior_log_var) + range.begin;
-  }
-  return upcoming;
 }
 
 // Whether there is a prior, which all units of a call have in common.

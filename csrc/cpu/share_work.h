@@ -34,7 +34,7 @@ class SharedLoop {
   // have not, because all threads of the pool are busy or wait themselves, are not needed.
   void run() {
     take_parts(End::kFront);
-    // A helper is in its last part, which is short: waking from a sleep would take longer than that.
+    // A helper is in its last part, which is short as a rule: waking from a sleep would take longer than that.
     for (int tries = 0; working_.load() != 0; ++tries) {
       if (tries < kTriesPerPart) {
         pause();
@@ -99,6 +99,7 @@ void share_work(int64_t count, int64_t cycles, int64_t num_threads, const std::f
   constexpr int64_t kCyclesPerThread = 100000;  // What waking a thread has to pay for, as Eigen's pool has it.
   const int64_t worthwhile = count / std::max<int64_t>(kCyclesPerThread / std::max<int64_t>(cycles, 1), 1);
   const int64_t threads = std::min(num_threads, worthwhile);
+  // More items than Items can number would have terabytes of arrays.
   if (threads < 2 || count > UINT32_MAX) return body(0, count);
   const auto loop = std::make_shared<SharedLoop>(count, threads, body);
   for (int64_t helper = 1; helper < threads; ++helper) schedule([loop] { loop->help(); });

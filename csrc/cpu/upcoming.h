@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "csrc/core/params.h"
+#include "csrc/cpu/partition.h"
 #include "csrc/cpu/vector.h"
 
 namespace tfvae {
@@ -40,6 +42,19 @@ struct Upcoming {
     }
   }
 };
+
+// The parameters of a range, and a prior of their shape.
+template <class T>
+TFVAE_INLINE Upcoming<T> upcoming_parameters(const CommonParams& p, const Range& range) {
+  Upcoming<T> upcoming;
+  upcoming.mean = static_cast<const T*>(p.mean) + range.begin;
+  upcoming.log_var = static_cast<const T*>(p.log_var) + range.begin;
+  if (p.prior == PriorShape::kFull) {
+    upcoming.prior_mean = static_cast<const T*>(p.prior_mean) + range.begin;
+    upcoming.prior_log_var = static_cast<const T*>(p.prior_log_var) + range.begin;
+  }
+  return upcoming;
+}
 
 }  // namespace TFVAE_ISA
 }  // namespace tfvae
