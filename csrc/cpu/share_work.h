@@ -85,7 +85,7 @@ class SharedLoop {
     }
   }
 
-  const uint32_t parts_;
+  const uint32_t parts_;  // Of what is left one is taken: four for each thread, so that a slow one delays nobody.
   const std::function<void(int64_t, int64_t)>* const body_;
   std::atomic<Items> left_;
   std::atomic<int> working_{0};  // Helpers.
